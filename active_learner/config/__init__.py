@@ -1,0 +1,1 @@
+"""One experiment's configuration: schema (schema.py), files and overrides (loading.py), errors in words (problems.py)."""

@@ -1,0 +1,230 @@
+"""What can be configured, with defaults and reasons. Knows no file; the README's reference is generated from here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0.0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+DTYPES = Literal["uint8", "int8", "int16", "int32", "int64", "float32", "float64"]
+
+
+class Section(BaseModel):
+    """Unknown keys are errors; values are not converted silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class BrokerConfig(Section):
+    address: str = Field(
+        "tcp://127.0.0.1:5570",
+        pattern=r"^tcp://[^:/]+:\d{1,5}$",
+        description="where the broker binds and peers connect",
+    )
+    max_message_bytes: Positive = Field(64 * 1024 * 1024, description="a larger message is refused")
+    queue_messages: Positive = Field(10_000, description="messages kept for a member that does not read")
+    queue_bytes: Positive = Field(
+        64 * 1024 * 1024, description="bytes kept for a member that does not read; then it is evicted"
+    )
+    max_sessions: Positive = Field(256, description="peers at once")
+    max_rooms: Positive = Field(1024, description="rooms at once")
+
+
+class RoomsConfig(Section):
+    evolution: Name = "evolution"
+    traininput: Name = "traininput"
+    trainoutput: Name = "trainoutput"
+    user: Name = "user"
+    control: Name = "control"
+
+
+class SampleConfig(Section):
+    shape: tuple[Positive, ...] | None = Field(
+        None, description="shape of one sample; None: as in the data set, or the genome of the source"
+    )
+    dtype: DTYPES | None = Field(
+        None, description="dtype of one sample; None: as in the data set, or uint8 for genomes"
+    )
+    classes: Positive | None = Field(None, description="labels are 0 .. classes-1; None: as in the data set")
+    media: str = Field("table", description="how a person sees it: melody, image, text, table")
+    class_names: tuple[str, ...] = Field((), description="shown instead of numbers")
+
+
+class TrainerConfig(Section):
+    pool_size: Positive = Field(200, description="ask when the pool holds that many samples")
+    pool_capacity: Positive | None = Field(
+        None, description="beyond it the least uncertain sample is evicted; None: ten times pool_size"
+    )
+    query_size: Positive = Field(5, description="samples asked at once (the acquisition batch)")
+    initial_labels: Annotated[int, Field(ge=0)] = Field(
+        0, description="asked at random before the strategy is trusted; 0: the strategy asks from the start"
+    )
+    epochs: Positive = 10
+    batch_size: Positive = 20
+    loss: str = Field(
+        "cross_entropy", description="cross_entropy, mean_squared_error, torch:NAME of torch.nn, or module:factory"
+    )
+    strategy: str = Field(
+        "least_confidence", description="least_confidence, margin, entropy, random, or module:factory"
+    )
+    pool_after_round: Literal["keep", "clear"] = Field(
+        "keep", description="keep: scores are refreshed by the new model; clear: as the tutorial"
+    )
+    label_timeout_s: Seconds | None = Field(None, description="train on what came after that long; None: wait for ever")
+    skip_cooldown_s: Seconds = Field(30.0, description="a sample that all skipped is not asked again for that long")
+    source_timeout_s: Seconds = Field(10.0, description="nothing new for that long: ask with what there is")
+    refresh_timeout_s: Seconds = Field(
+        5.0, description="ask by the scores there are when a new model's do not come for that long"
+    )
+    resend_s: Seconds = Field(
+        1.0, description="first wait before an unanswered message is sent again; doubles up to 8 times"
+    )
+    fused: bool = Field(True, description="one round trip a step with one evaluator; the same bits")
+    stages: tuple[Name, ...] = Field(
+        ("evaluator",), min_length=1, description="roles of the evaluators that make up the network, input first"
+    )
+    status_interval_s: Seconds = Field(0.5, description="shortest time between two status reports")
+
+
+class EvaluatorConfig(Section):
+    network: str = Field(
+        "active_learner.examples.torch_networks:melody",
+        pattern=r"^[\w.]+:[\w.]+$",
+        description="module:factory that returns a torch.nn.Module",
+    )
+    arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the factory")
+    optimizer: str = Field("adam", description="adam, adamw, sgd, or module:factory called with the parameters")
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    optimizer_arguments: dict[str, Any] = Field(default_factory=dict)
+    schedule: str | None = Field(
+        None,
+        description="name in torch.optim.lr_scheduler, or module:factory called with the optimizer; stepped once a step",
+    )
+    schedule_arguments: dict[str, Any] = Field(default_factory=dict)
+    device: str = Field("auto", description="auto (CUDA when there is one), cpu, cuda, cuda:0")
+    threads: Positive = Field(1, description="torch threads; more than one changes the last bits")
+    deterministic: bool = Field(True, description="torch.use_deterministic_algorithms")
+    fitness: str = Field(
+        "expected",
+        description="expected (mean class by probability), confidence, or module:function of (n, classes) float32",
+    )
+    output: Literal["logits", "probabilities"] = Field(
+        "logits", description="what the network returns; logits go through softmax for scores"
+    )
+    input_gradient: bool = Field(
+        False, description="send the gradient with respect to the input too (the stages of a chain always do)"
+    )
+    role: Name = "evaluator"
+    input_room: Name | None = Field(None, description="None: rooms.traininput")
+    output_room: Name | None = Field(None, description="None: rooms.trainoutput")
+    checkpoints_kept: Positive = 3
+
+
+class DatasetSource(Section):
+    kind: Literal["dataset"] = "dataset"
+    path: str = Field(
+        description="npz with X_train y_train X_test y_test, npy, or csv; a shipped name (digits) or a file"
+    )
+    batch: Positive = Field(64, description="candidates in a message")
+    shuffle: bool = True
+    limit: Positive | None = Field(None, description="propose only so many")
+
+
+class EvolutionSource(Section):
+    kind: Literal["evolution"] = "evolution"
+    bits: Positive = 128
+    population: Annotated[int, Field(ge=2)] = 50
+    crossover_rate: Probability = 0.7
+    mutation_rate: Probability = Field(0.02, description="chance of each bit to flip")
+    tournament: Positive = Field(3, description="the fittest of so many drawn is a parent")
+    elite: Annotated[int, Field(ge=0)] = Field(2, description="fittest that live on unchanged")
+    immigrants: Probability = Field(0.1, description="share of fresh random genomes a generation")
+    generations: Positive | None = Field(None, description="stop after so many; None: never")
+    interval_s: Annotated[float, Field(ge=0.0)] = Field(0.2, description="rest between two generations")
+    autostart: bool = Field(True, description="False: wait for start in the control room")
+
+
+class JsonlSource(Section):
+    kind: Literal["jsonl"] = "jsonl"
+    path: str = Field(
+        "-", description="a file, or - for standard input; one JSON array (or object with features) a line"
+    )
+    follow: bool = Field(False, description="wait for more lines at the end of the file")
+    batch: Positive = 16
+
+
+class CustomSource(Section):
+    kind: Literal["custom"] = "custom"
+    factory: str = Field(
+        pattern=r"^[\w.]+:[\w.]+$", description="module:factory that returns an active_learner.sources.base.Source"
+    )
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class NoSource(Section):
+    kind: Literal["none"] = "none"
+
+
+SourceConfig = Annotated[
+    DatasetSource | EvolutionSource | JsonlSource | CustomSource | NoSource, Field(discriminator="kind")
+]
+
+
+class SimulatedLabeler(Section):
+    kind: Literal["simulated"] = "simulated"
+    answers: str = Field(
+        "dataset",
+        description="dataset (true labels of its own copy), melody (the listener), or module:function of a sample",
+    )
+    path: str | None = Field(None, description="its copy of the data set; None: the source's path")
+    delay_s: Annotated[float, Field(ge=0.0)] = 0.0
+    noise: Probability = Field(0.0, description="chance of a wrong answer")
+    skip_rate: Probability = Field(0.0, description="chance to skip a question")
+    away_after: Positive | None = Field(None, description="leaves after so many answers")
+    annotator: Name = "simulated"
+
+
+class TerminalLabeler(Section):
+    kind: Literal["terminal"] = "terminal"
+    play: str | None = Field(None, description="command that plays a WAV, {} is the file; None: notes are only shown")
+    annotator: Name = "terminal"
+
+
+class NoLabeler(Section):
+    kind: Literal["none"] = "none"
+
+
+LabelerConfig = Annotated[SimulatedLabeler | TerminalLabeler | NoLabeler, Field(discriminator="kind")]
+
+
+class StoreConfig(Section):
+    url: str = Field(
+        "sqlite:///labels.db", description="sqlite:///FILE, csv:FILE, memory:NAME; a relative file is in the run folder"
+    )
+
+
+class ValidationConfig(Section):
+    path: str | None = Field(None, description="npz with X_test y_test; None: the source's, when it has them")
+    limit: Positive | None = Field(None, description="use only the first so many rows")
+    every: Positive = Field(1, description="rounds between two validations")
+
+
+class Config(Section):
+    """One experiment."""
+
+    name: Name = Field(description="names the experiment: rooms and roles are apart from those of others on the broker")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    run_dir: str | None = Field(None, description="None: runs/NAME in the working directory")
+    broker: BrokerConfig = BrokerConfig()
+    rooms: RoomsConfig = RoomsConfig()
+    sample: SampleConfig = SampleConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    evaluator: EvaluatorConfig = EvaluatorConfig()
+    source: SourceConfig = NoSource()
+    labeler: LabelerConfig = NoLabeler()
+    store: StoreConfig = StoreConfig()
+    validation: ValidationConfig = ValidationConfig()
