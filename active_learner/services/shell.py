@@ -1,0 +1,82 @@
+"""What every service process does alike: start, ready line, signals, the parent's pipe, stop. Knows no service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from abc import ABC, abstractmethod
+
+PARENT_FD = "ACTIVE_LEARNER_PARENT_FD"
+"""Environment variable with the read end of a pipe whose write end only the launcher holds: at its end the launcher is gone."""
+
+STOP_TIMEOUT_S = 2.5
+"""`up` promises to end all within 3 s; what a service cannot flush in this time it gives up on."""
+
+
+class Service(ABC):
+    """One process's work. `done` is set (to the exit code) when the work ends by itself."""
+
+    def __init__(self) -> None:
+        self.done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    @abstractmethod
+    async def start(self) -> str:
+        """Become ready; returns what the ready line says behind "ready: ". Raises: ActiveLearnerError."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Drain and give everything back."""
+
+    def finish(self, code: int = 0) -> None:
+        """The work is over. Only the first call counts."""
+        if not self.done.done():
+            self.done.set_result(code)
+
+    def fail(self, error: BaseException) -> None:
+        """The work cannot go on: `run` raises it after `stop`."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+async def run(service: Service) -> int:
+    """Start, say "ready: ..." on stdout, wait for the end (of the work, SIGINT, SIGTERM or the parent), stop.
+
+    Returns the exit code: 0 after a graceful stop.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, service.finish)
+    _watch_parent(service)
+    try:
+        starting = asyncio.ensure_future(service.start())
+        await asyncio.wait({starting, service.done}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            return 0
+        sys.stdout.write(f"ready: {starting.result()}\n")
+        sys.stdout.flush()
+        return await service.done
+    finally:
+        try:
+            await asyncio.wait_for(service.stop(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            sys.stderr.write(f"gave up flushing after {STOP_TIMEOUT_S} s\n")
+
+
+def _watch_parent(service: Service) -> None:
+    """End when the launcher ends, even by SIGKILL: its end of the pipe closes."""
+    text = os.environ.pop(PARENT_FD, None)
+    if text is None:
+        return
+    descriptor = int(text)
+    loop = asyncio.get_running_loop()
+
+    def readable() -> None:
+        if os.read(descriptor, 1) == b"":
+            loop.remove_reader(descriptor)
+            service.finish()
+            loop.call_later(STOP_TIMEOUT_S + 0.3, os._exit, 1)  # a blocked stop must not leave an orphan
+
+    loop.add_reader(descriptor, readable)
