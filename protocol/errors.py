@@ -8,7 +8,9 @@ ProtocolError
     ├── LimitExceeded           more parts, bytes, elements or depth than allowed
     ├── WrongVersion            a protocol version outside our range
     ├── UnknownKind             a kind that this version does not have
-    └── SchemaMismatch          a field missing, unknown, of the wrong type, or not finite
+    ├── BadRoom                 neither EXPERIMENT/ROOM nor @EXPERIMENT/NAME
+    └── SchemaMismatch          a field missing, unknown or of the wrong type
+        └── NotFinite           a number or an array with NaN or infinity
 """
 
 from __future__ import annotations
@@ -76,5 +78,17 @@ class UnknownKind(RemoteProtocolError):
     """A kind that this version does not have."""
 
 
+class BadRoom(RemoteProtocolError):
+    """Neither EXPERIMENT/ROOM nor @EXPERIMENT/NAME."""
+
+    code = RefusalCode.BAD_ROOM
+
+
 class SchemaMismatch(RemoteProtocolError):
-    """A field missing, unknown, of the wrong type, or not finite."""
+    """A field missing, unknown or of the wrong type."""
+
+
+class NotFinite(SchemaMismatch):
+    """A number or an array with NaN or infinity."""
+
+    code = RefusalCode.NOT_FINITE

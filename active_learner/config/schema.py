@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -16,7 +17,7 @@ DTYPES = Literal["uint8", "int8", "int16", "int32", "int64", "float32", "float64
 class Section(BaseModel):
     """Unknown keys are errors; values are not converted silently."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class BrokerConfig(Section):
@@ -228,3 +229,6 @@ class Config(Section):
     labeler: LabelerConfig = NoLabeler()
     store: StoreConfig = StoreConfig()
     validation: ValidationConfig = ValidationConfig()
+
+    _base: Path = PrivateAttr(default_factory=Path.cwd)
+    """Folder of the file; set and read by loading.py only."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,11 @@ class Plan:
     @property
     def steps(self) -> int:
         """epochs x ceil(rows / batch_size)."""
-        return self.epochs * -(-len(self.rows) // self.batch_size)
+        return self.epochs * self.batches_per_epoch
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
 
     @property
     def last_step(self) -> int:
@@ -120,9 +125,33 @@ class RoundResult:
     accuracy: float | None
     loss: float | None
     calibration_error: float | None
-    train_loss: float
+    train_loss: float | None
+    """Mean of the last epoch; None when its steps were done before a restart of the trainer."""
     seconds: float
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolView:
+    """The pool at the moment of asking; row i of every array is the sample `keys[i]`, keys in rising order."""
+
+    keys: tuple[str, ...]
+    features: NDArray[Any]
+    """(n, *shape), dtype of the experiment."""
+    probabilities: NDArray[Any]
+    """(n, classes) float32; a row of NaN: never scored."""
+    model_versions: NDArray[Any]
+    """(n,) int64: which model made the row; -1: none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """Rows of the view, the one to ask first first, and their scores."""
+
+    rows: NDArray[Any]
+    """(k,) int64."""
+    scores: NDArray[Any]
+    """(k,) float64."""
 
 
 def canonical(features: Features, spec: SampleSpec) -> Features:
@@ -139,3 +168,9 @@ def canonical(features: Features, spec: SampleSpec) -> Features:
     if cast.dtype.kind == "f":
         cast += 0.0  # -0.0 + 0.0 is 0.0: one sample, one key
     return cast
+
+
+def content_key(sample: Features) -> str:
+    """32 hex digits of BLAKE2b over dtype, shape and bytes of one canonical sample: the same content, the same key."""
+    text = f"{sample.dtype.newbyteorder('<').str}{sample.shape}".encode()
+    return blake2b(text + sample.tobytes(), digest_size=16).hexdigest()

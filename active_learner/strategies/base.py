@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from active_learner.core.records import PoolView, Selection
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PoolView:
-    """The pool at the moment of asking; row i of every array is the sample `keys[i]`, keys in rising order."""
-
-    keys: tuple[str, ...]
-    features: NDArray[Any]
-    """(n, *shape), dtype of the experiment."""
-    probabilities: NDArray[Any]
-    """(n, classes) float32; a row of NaN: never scored."""
-    model_versions: NDArray[Any]
-    """(n,) int64: which model made the row; -1: none."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Selection:
-    """Rows of the view, the one to ask first first, and their scores."""
-
-    rows: NDArray[Any]
-    """(k,) int64."""
-    scores: NDArray[Any]
-    """(k,) float64."""
+__all__ = ["PoolView", "QueryStrategy", "ScoreStrategy", "Selection"]
 
 
 class QueryStrategy(ABC):

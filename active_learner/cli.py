@@ -1,0 +1,113 @@
+"""The command line: finds a command's module when it is called, turns errors into exit codes. Knows no command's work."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import click
+
+from active_learner import __version__
+from active_learner.errors import ActiveLearnerError
+
+COMMANDS = {
+    "up": "Start everything on this machine, and follow it.",
+    "broker": "Relay messages between all others.",
+    "serve": "The trainer: pool, labels and rounds.",
+    "evaluator": "The network and its optimizer.",
+    "source": "Propose candidates.",
+    "label": "Answer questions.",
+    "status": "Ask a running experiment how it is.",
+    "ping": "Is the broker there?",
+    "check": "Try a configuration and its network.",
+    "labels": "Import and export labels.",
+    "config": "Show a configuration, its schema, its reference.",
+    "init": "Write a small experiment of your own.",
+    "runs": "List the run folders.",
+    "replay": "Compute a run's weights again.",
+    "report": "Write a run's report.html.",
+    "bench": "Measure.",
+    "demo": "Digits: asking by uncertainty against asking at random.",
+}
+"""Name -> one line; the command is `command` in commands/NAME.py, imported only when it is called."""
+
+EXIT_CODES = """\b
+Exit codes:
+  0  done, or stopped by Ctrl-C or SIGTERM
+  1  failure, port in use
+  2  wrong usage
+  3  configuration or network not valid
+  4  broker or peer not reachable
+  5  store or role held by another process, or of another run
+  130, 143  killed before it could stop gracefully
+"""
+
+
+class LazyGroup(click.Group):
+    """Lists all commands without importing one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(f"active_learner.commands.{cmd_name}").command
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            close = get_close_matches(args[0], COMMANDS, 1)
+            guess = f" Did you mean {close[0]!r}?" if close else ""
+            ctx.fail(f"No such command {args[0]!r}.{guess} Commands: {', '.join(COMMANDS)}.")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    name="active-learner",
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="active-learner")
+def group() -> None:
+    """A human teaches a network while something else keeps inventing candidates.
+
+    CONFIG is a file, or the name of an experiment that comes with the package: active-learner up digits
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run and exit with the code that the epilog promises."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The exit code; errors that a person may see are told on stderr, without a traceback."""
+    try:
+        result = group.main(arguments, prog_name="active-learner", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        return 130
+    except ActiveLearnerError as error:
+        click.echo(f"error: {error}" if "\n" not in str(error) else str(error), err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output is gone (head, less): nothing more can be said
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What all commands share: CONFIG, --set, --log-format, -v. Knows no command."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from active_learner.config.schema import Config
+
+Command = Callable[..., Any]
+
+
+def config_argument(command: Command) -> Command:
+    """CONFIG and --set as they were written: `config_name` and `sets`; see `loaded`."""
+    command = click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override one key, such as trainer.epochs=3. As often as you like.",
+    )(command)
+    return click.argument("config_name", metavar="CONFIG")(command)
+
+
+def log_options(command: Command) -> Command:
+    """--log-format and -v: logging is set up before the command runs."""
+
+    @functools.wraps(command)
+    def with_logs(*args: Any, log_format: str, verbose: bool, **options: Any) -> Any:
+        from active_learner import logs
+
+        logs.set_up(log_format, verbose)
+        return command(*args, **options)
+
+    with_logs = click.option("-v", "--verbose", is_flag=True, help="Log more.")(with_logs)
+    return click.option(
+        "--log-format",
+        type=click.Choice(["plain", "json"]),
+        default="plain",
+        show_default=True,
+        help="How logs are written to stderr.",
+    )(with_logs)
+
+
+def experiment(command: Command) -> Command:
+    """CONFIG, --set, --log-format and -v; the command gets `config`, checked. Raises: ConfigError."""
+
+    @functools.wraps(command)
+    def with_config(*args: Any, config_name: str, sets: tuple[str, ...], **options: Any) -> Any:
+        return command(*args, config=loaded(config_name, sets), **options)
+
+    return config_argument(log_options(with_config))
+
+
+def loaded(config_name: str, sets: tuple[str, ...]) -> Config:
+    """The checked configuration. Raises: ConfigError."""
+    from active_learner.config import loading
+
+    return loading.load(config_name, sets)

@@ -1,0 +1,227 @@
+"""What the asking machine is told and what it wants done. Knows no behaviour (asking.py does).
+
+Times are monotonic seconds unless they say wall clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from active_learner.core.records import AskedQuestion, Features, LabelEvent, PoolView, Selection
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CandidatesHeard:
+    """A batch of a source, already in the experiment's dtype; rows that were not fit are only counted."""
+
+    id: str
+    session: int
+    keys: tuple[str, ...]
+    features: Features
+    """(n, *shape)."""
+    refused: int
+    text: str
+    """Why rows were refused."""
+    at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoresHeard:
+    re: str
+    model_version: int
+    probabilities: NDArray[Any]
+    """(n, classes) float32."""
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHere:
+    """A source came, or spoke again after it had ended."""
+
+    session: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceGone:
+    """It left, or (`ended`) has nothing more to propose."""
+
+    session: int
+    ended: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatorHere:
+    here: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelerHere:
+    name: str
+    here: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SelectionMade:
+    view: PoolView
+    selection: Selection
+    strategy: str
+    at: float
+    wall: float
+    """Wall clock, seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionsStored:
+    ids: tuple[str, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerStored:
+    """The store's word on a label event; `status` is stores.base.Stored's text. `labeled`: the sample has a label now."""
+
+    event: LabelEvent
+    status: str
+    labeled: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoundOver:
+    """Training is done with the labels it was given; `round` None: there was nothing to train on."""
+
+    round: int | None
+    model_version: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStands:
+    """The evaluator scores by that model, perhaps not the one that made the pool's scores."""
+
+    model_version: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Look at the clock and at what is due."""
+
+    at: float
+
+
+Event = (
+    CandidatesHeard
+    | ScoresHeard
+    | SourceHere
+    | SourceGone
+    | EvaluatorHere
+    | LabelerHere
+    | SelectionMade
+    | QuestionsStored
+    | AnswerStored
+    | RoundOver
+    | ModelStands
+    | Tick
+)
+
+# --- commands -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Select:
+    """Let the strategy choose; answered by SelectionMade."""
+
+    view: PoolView
+    count: int
+    strategy: str
+    """"" is the configured one."""
+    number: int
+    """Counts the selections: seeds the strategy's generator."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoreQuestions:
+    """Answered by QuestionsStored; only then they are sent."""
+
+    questions: tuple[AskedQuestion, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SendQuestions:
+    questions: tuple[AskedQuestion, ...]
+    name: str
+    """"" : to all labelers."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseQuestions:
+    """Commit and tell the labelers."""
+
+    ids: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendReceipt:
+    """TAKEN to a source."""
+
+    session: int
+    re: str
+    new: int
+    known: int
+    refused: int
+    evicted: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refresh:
+    """Have these pool samples scored again; answered by ScoresHeard with that id."""
+
+    id: str
+    features: Features
+
+
+@dataclass(frozen=True, slots=True)
+class WantRound:
+    """Train on the labels there are; answered by RoundOver."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavePool:
+    """A good moment to keep the pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diversify:
+    """Tell the sources that everything they propose is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    level: str
+    text: str
+
+
+Command = (
+    Select
+    | StoreQuestions
+    | SendQuestions
+    | CloseQuestions
+    | SendReceipt
+    | Refresh
+    | WantRound
+    | SavePool
+    | Diversify
+    | Note
+)

@@ -1,0 +1,69 @@
+"""What is noted while a round runs, for its result. Knows plans and numbers; no phases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from active_learner.core.records import Plan, RoundResult
+from active_learner.core.training_events import ValidationDone
+
+
+class RoundLog:
+    """Losses, times, validation and digests of the round that runs; the results of those that are over."""
+
+    def __init__(self, results: dict[int, RoundResult]) -> None:
+        self._results = results
+        self._losses: list[float] = []
+        self._started_at: dict[int, float] = {}
+        self._validation: ValidationDone | None = None
+        self.digests: dict[str, str] = {}
+
+    def start(self, plan: Plan, at: float) -> None:
+        """The first start counts: a replay is part of the round's time."""
+        self._started_at.setdefault(plan.round, at)
+
+    def restart_steps(self) -> None:
+        self._losses.clear()
+
+    def add_loss(self, loss: float) -> None:
+        self._losses.append(loss)
+
+    def end_steps(self) -> None:
+        self.digests.clear()
+        self._validation = None
+
+    def validated(self, event: ValidationDone) -> None:
+        self._validation = event
+
+    def has_result(self, plan: Plan) -> bool:
+        return plan.round in self._results
+
+    def digest(self, roles: Sequence[str]) -> str:
+        """Of all stages, input first."""
+        return "+".join(self.digests[role] for role in roles)
+
+    def divergence(self, plan: Plan, digest: str) -> str | None:
+        """Says it when a replay of a finished round came to other weights."""
+        earlier = self._results[plan.round].digest
+        if earlier == digest:
+            return None
+        return f"round {plan.round} was replayed to other weights: {digest[:12]} instead of {earlier[:12]}"
+
+    def close(self, plan: Plan, digest: str, at: float) -> RoundResult:
+        """The result, kept; train_loss is the mean of the last epoch."""
+        last_epoch = self._losses[-plan.batches_per_epoch :]
+        heard = self._validation
+        result = RoundResult(
+            round=plan.round,
+            model_version=plan.last_step,
+            digest=digest,
+            labels=len(plan.rows),
+            accuracy=heard.accuracy if heard else None,
+            loss=heard.loss if heard else None,
+            calibration_error=heard.calibration_error if heard else None,
+            train_loss=sum(last_epoch) / len(last_epoch) if last_epoch else None,
+            seconds=at - self._started_at.get(plan.round, at),
+            extra={"steps": plan.steps},
+        )
+        self._results[plan.round] = result
+        return result

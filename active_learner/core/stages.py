@@ -1,0 +1,65 @@
+"""Where the stages of the network stand, and where they can meet. Knows positions; not plans or messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from active_learner.core.training_events import PositionHeard
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """These roles go back to `step`."""
+
+    step: int
+    roles: tuple[str, ...]
+
+
+class Stages:
+    """The roles that make up the network, input first, and what each last said of itself."""
+
+    def __init__(self, roles: Sequence[str], width: int | None) -> None:
+        self.roles = tuple(roles)
+        self._width = width
+        self._heard: dict[str, PositionHeard] = {}
+        self._versions: dict[str, int] = {}
+
+    def forget(self) -> None:
+        self._heard.clear()
+
+    def hear(self, position: PositionHeard) -> None:
+        self._heard[position.role] = position
+        self._versions[position.role] = position.model_version
+
+    def would_complete(self, position: PositionHeard) -> bool:
+        return {*self._heard, position.role} == set(self.roles)
+
+    @property
+    def fused(self) -> bool:
+        return all(position.fused for position in self._heard.values())
+
+    def promoted(self, step: int) -> bool:
+        """Every stage scores by the weights of that step."""
+        return all(self._versions.get(role) == step for role in self.roles)
+
+    def promote(self, step: int) -> None:
+        self._versions = dict.fromkeys(self.roles, step)
+
+    def reconcile(self, last: int) -> int | Restoration | str:
+        """The step where all stand; or who must go back and how far; or why it cannot be. `last`: of the last plan."""
+        output = self._heard[self.roles[-1]]
+        if self._width and output.width and output.width != self._width:
+            return (
+                f"{output.role} returns {output.width} numbers a sample, the loss wants {self._width} for these classes"
+            )
+        standing = {position.applied for position in self._heard.values()}
+        if len(standing) == 1 and max(standing) <= last:
+            return standing.pop()
+        step = max(self._common(min(last, *standing)))
+        return Restoration(step, tuple(role for role in self.roles if self._heard[role].applied != step))
+
+    def _common(self, limit: int) -> set[int]:
+        """Steps up to `limit` that every stage stands at or can go back to; 0 is always possible."""
+        reachable = [{0, position.applied, *position.restorable} for position in self._heard.values()]
+        return {step for step in set.intersection(*reachable) if step <= limit}

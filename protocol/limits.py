@@ -1,0 +1,63 @@
+"""Every limit of the wire, with its reason (SPEC.md, section 10). Knows numbers only."""
+
+from __future__ import annotations
+
+import re
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""All frames of a message together, unless WELCOME says otherwise: a batch of 256 RGB images of 128 x 128 float32 is 50 MB."""
+
+MAX_RAW_FRAMES = 15
+"""Raw frames behind the first: no kind has more than 3 arrays, and ZeroMQ itself bounds the number of parts by nothing."""
+
+MAX_FRAMES = 1 + MAX_RAW_FRAMES
+
+MAX_ROOM_BYTES = 200
+"""`@experiment/name` takes at most 128; the rest is room for longer names in a later version."""
+
+MAX_HEADER_BYTES = 1024 * 1024
+"""Holds the longest STATUS_REPORT (below 900 KiB) and three inline arrays with it to spare."""
+
+RAW_FRAME_BYTES = 64 * 1024
+"""Arrays from this size on travel as raw frames: below it a copy costs less than a frame."""
+
+MAX_STRING_BYTES = 256
+"""Names, ids, digests and codes; the longest in use are 64 hex digits."""
+
+MAX_TEXT_BYTES = 16 * 1024
+"""Fields `text` and `why`: a paragraph for a person, or the end of a traceback."""
+
+MAX_ELEMENTS = 1024
+"""Elements of any list: four times the sessions that a broker takes by default."""
+
+MAX_FIELDS = 64
+"""Fields of a map; the largest kind has 22."""
+
+MAX_CONTAINERS = 4096
+"""Lists and maps in one header: stops a megabyte of empty lists at 4096, not after 64 MB of memory. The most that is
+legal are 1024 counters, 1024 peers and a handful."""
+
+MAX_DEPTH = 16
+"""Containers within one another. Kinds need 3; a generic reader may stop here."""
+
+MAX_DIMENSIONS = 8
+"""Dimensions of an array: video batches have 5."""
+
+MAX_DIMENSION = 2**31 - 1
+"""Each dimension, at least 1: an empty array says nothing that leaving it out does not."""
+
+MAX_INTEGER = 2**63 - 1
+"""Integers fit in a signed 64-bit number in every language."""
+
+MAX_SEQUENCE = 2**32 - 1
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""Experiments, rooms, roles and peers: no "/", "@" or blank, safe as a file name; 63 like a DNS label."""
+
+
+def shortened(text: str, limit: int = MAX_TEXT_BYTES) -> str:
+    """`text` cut to `limit` bytes of UTF-8, with " ..." where it was cut; what UTF-8 cannot say becomes "?"."""
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= limit:
+        return encoded.decode("utf-8")
+    return encoded[: limit - 4].decode("utf-8", "ignore") + " ..."
