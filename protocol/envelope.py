@@ -58,9 +58,12 @@ def pack(
 ) -> bytes:
     """The first frame of a message with `parts` raw frames behind it.
 
-    Raises: MessageTooLarge (header, room, parts), LocalProtocolError (a number that does not fit its field).
+    Raises: MessageTooLarge (header, room, parts), LocalProtocolError (what does not fit its field).
     """
-    name = room.encode()
+    try:
+        name = room.encode()
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(f"room: {error}") from None
     for what, size, limit in (
         ("header", len(header), MAX_HEADER_BYTES),
         ("room", len(name), MAX_ROOM_BYTES),
@@ -71,7 +74,9 @@ def pack(
     try:
         covered = _COVERED.pack(MAGIC, version, kind, 0, parts, len(name), len(header), sequence, session)
     except struct.error as error:
-        raise LocalProtocolError(f"version {version}, kind {kind}, sequence {sequence}, session {session}: {error}") from None
+        raise LocalProtocolError(
+            f"version {version}, kind {kind}, sequence {sequence}, session {session}: {error}"
+        ) from None
     checksum = crc32(header, crc32(name, crc32(covered)))
     return b"".join((covered, _CHECKSUM.pack(checksum), name, header))
 

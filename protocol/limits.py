@@ -31,14 +31,11 @@ MAX_ELEMENTS = 1024
 """Elements of any list: four times the sessions that a broker takes by default."""
 
 MAX_FIELDS = 64
-"""Fields of a map; the largest kind has 22."""
+"""Fields of a map; the largest kind has 21."""
 
 MAX_CONTAINERS = 4096
 """Lists and maps in one header: stops a megabyte of empty lists at 4096, not after 64 MB of memory. The most that is
 legal are 1024 counters, 1024 peers and a handful."""
-
-MAX_DEPTH = 16
-"""Containers within one another. Kinds need 3; a generic reader may stop here."""
 
 MAX_DIMENSIONS = 8
 """Dimensions of an array: video batches have 5."""

@@ -17,7 +17,9 @@ def is_name(text: str) -> bool:
 def check_name(text: str) -> str:
     """Returns `text`. Raises: LocalProtocolError when it is no name."""
     if not is_name(text):
-        raise LocalProtocolError(f"{text!r} is no name: allowed are 1 to 63 of A-Z a-z 0-9 . _ - , first a letter or digit")
+        raise LocalProtocolError(
+            f"{text!r} is no name: allowed are 1 to 63 of A-Z a-z 0-9 . _ - , first a letter or digit"
+        )
     return text
 
 

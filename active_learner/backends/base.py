@@ -32,6 +32,9 @@ class Evaluation:
 class Backend(ABC):
     """A network with its optimizer."""
 
+    run: str = ""
+    """Run of the checkpoint that was last saved or loaded; "": none."""
+
     @property
     @abstractmethod
     def applied(self) -> int:
@@ -59,7 +62,8 @@ class Backend(ABC):
     def apply(self, step: int, gradient: Array, want_input_gradient: bool) -> Array | None:
         """Backward through the kept graph and one optimizer step; `applied` becomes `step`. Returns the gradient with
         respect to the input, taken before the step, when asked for. Refused: no kept graph of that step, wrong shape,
-        not finite (also a parameter gradient): weights, optimizer state and kept graph are as before."""
+        not finite (also a parameter gradient): weights, optimizer state and kept graph are as before. Any other exception
+        means that the state is uncertain: end the process, the last checkpoint is good."""
 
     @abstractmethod
     def evaluate(self, batch: Array) -> Array:
@@ -87,8 +91,8 @@ class Backend(ABC):
 
     @abstractmethod
     def load(self, path: Path, run: str) -> int:
-        """Restore weights, optimizer, step and snapshot from a checkpoint; returns its step. Refused: another run's,
-        damaged, or of another network (names the layer)."""
+        """Restore weights, optimizer, step and snapshot from a checkpoint; returns its step. `run` "": any run's, see
+        `self.run`. Refused: another run's, damaged, or of another network (names the layer)."""
 
     @abstractmethod
     def reset(self, seed: int) -> None:

@@ -149,7 +149,9 @@ def from_environment(environment: Mapping[str, str]) -> Layer:
 def from_sets(sets: Sequence[str]) -> Layer:
     """Each "a.b=value". Raises: ConfigError."""
     parts = [(text, *text.partition("=")) for text in sets]
-    return _from_pairs((f"--set {text}", key.strip().split(".") if equals else [], value) for text, key, equals, value in parts)
+    return _from_pairs(
+        (f"--set {text}", key.strip().split(".") if equals else [], value) for text, key, equals, value in parts
+    )
 
 
 def _from_pairs(pairs: Iterable[tuple[str, list[str], str]]) -> Layer:

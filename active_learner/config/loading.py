@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 import active_learner
-from active_learner.config import layers, problems
+from active_learner.config import layers, problems, running
 from active_learner.config.schema import Config
 from active_learner.errors import ConfigError
 
@@ -111,3 +111,12 @@ def write_resolved(config: Config, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(to_yaml(resolved(config)), encoding="utf-8")
     temporary.replace(path)
+
+
+def address_of(config: Config) -> str:
+    """Where the broker is: as the user set it, or else where the `up` that runs now put it, or else the default."""
+    if "address" not in config.broker.model_fields_set:
+        found = running.running(run_dir(config))
+        if found is not None and isinstance(found.get("address"), str):
+            return str(found["address"])
+    return config.broker.address

@@ -73,7 +73,7 @@ def _locate(loc: Sequence[str | int], values: Any, root: Model) -> tuple[Keys, M
         keys.append(key)
         model = inner
         values = values.get(key) if isinstance(values, dict) else None
-        options = _models(inner.model_fields[str(key)]) if inner is not None and key in inner.model_fields else {}
+        options = models(inner.model_fields[str(key)]) if inner is not None and key in inner.model_fields else {}
         kind = values.get("kind") if isinstance(values, dict) else None
         inner = options.get("") or options.get(str(kind))
         if rest and "" not in options and options and rest[0] == kind:
@@ -81,7 +81,7 @@ def _locate(loc: Sequence[str | int], values: Any, root: Model) -> tuple[Keys, M
     return tuple(keys), model
 
 
-def _models(info: FieldInfo) -> dict[str, Model]:
+def models(info: FieldInfo) -> dict[str, Model]:
     """The section's model under "", or those of a union by their kind."""
     if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
         return {"": info.annotation}
@@ -137,7 +137,7 @@ def _choice(value: Any, expected: str) -> str:
 
 
 def _kinds_of(keys: Keys, root: Model) -> str:
-    return ", ".join(_models(root.model_fields[str(keys[0])]))
+    return ", ".join(models(root.model_fields[str(keys[0])]))
 
 
 def _described(model: Model | None, keys: Keys) -> str:
@@ -155,7 +155,7 @@ def _unknown_key(key: str, model: Model | None, root: Model) -> str:
 
 
 def hint(word: str, allowed: Sequence[str]) -> str:
-    """"; did you mean 'x'?", or ";" when no name is near."""
+    """ "; did you mean 'x'?", or ";" when no name is near."""
     close = get_close_matches(word.lower(), [name.lower() for name in allowed], 1, 0.6)
     original = [name for name in allowed if close and name.lower() == close[0]]
     return f"; did you mean {original[0]!r}?" if original else ";"
@@ -166,7 +166,7 @@ def dotted_keys(model: Model, prefix: str = "") -> Iterator[str]:
     seen: set[str] = set()
     for name, info in model.model_fields.items():
         yield prefix + name
-        for inner in _models(info).values():
+        for inner in models(info).values():
             for path in dotted_keys(inner, f"{prefix}{name}."):
                 if path not in seen:
                     seen.add(path)

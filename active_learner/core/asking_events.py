@@ -12,6 +12,23 @@ from numpy.typing import NDArray
 
 from active_learner.core.records import AskedQuestion, Features, LabelEvent, PoolView, Selection
 
+
+@dataclass(frozen=True, slots=True)
+class AskingRules:
+    """Config of the trainer, as far as it concerns asking."""
+
+    pool_size: int
+    query_size: int
+    initial_labels: int = 0
+    clear_pool: bool = False
+    label_timeout_s: float | None = None
+    skip_cooldown_s: float = 30.0
+    source_timeout_s: float = 10.0
+    refresh_timeout_s: float = 5.0
+    label_budget: int | None = None
+    """Never ask beyond so many labels."""
+
+
 # --- events -------------------------------------------------------------------------------------------------------
 
 
@@ -85,13 +102,15 @@ class QuestionsStored:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AnswerStored:
     """The store's word on a label event; `status` is stores.base.Stored's text. `labeled`: the sample has a label now."""
 
     event: LabelEvent
     status: str
     labeled: bool
+    features: Features | None
+    """Of the sample; None: the store does not know the question."""
     at: float
 
 
@@ -149,14 +168,14 @@ class Select:
     """Counts the selections: seeds the strategy's generator."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class StoreQuestions:
     """Answered by QuestionsStored; only then they are sent."""
 
     questions: tuple[AskedQuestion, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class SendQuestions:
     questions: tuple[AskedQuestion, ...]
     name: str

@@ -51,9 +51,6 @@ class Pool:
     def __contains__(self, key: str) -> bool:
         return key in self._samples
 
-    def keys(self) -> list[str]:
-        return list(self._samples)
-
     def __getitem__(self, key: str) -> PoolSample:
         return self._samples[key]
 

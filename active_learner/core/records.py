@@ -160,8 +160,9 @@ def canonical(features: Features, spec: SampleSpec) -> Features:
     Raises: ValueError when a value cannot be said in that dtype without a change (0.5 as uint8), or is not finite.
     """
     given = np.asarray(features)
-    cast = np.ascontiguousarray(given.astype(spec.dtype, copy=True))
-    if given.dtype.kind == "f" and not np.isfinite(given).all():
+    with np.errstate(invalid="ignore", over="ignore"):  # what these would warn of is refused below
+        cast = np.ascontiguousarray(given.astype(spec.dtype, copy=True))
+    if any(one.dtype.kind == "f" and not np.isfinite(one).all() for one in (given, cast)):
         raise ValueError("not finite")
     if np.dtype(spec.dtype).kind in "iub" and not np.array_equal(cast, given):
         raise ValueError(f"has values that are not {spec.dtype}")

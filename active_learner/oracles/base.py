@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -25,10 +26,20 @@ class Oracle(ABC):
     @abstractmethod
     async def ask(self, question: Question, waiting: int) -> Reply | None:
         """The reply, or None for "I leave" (the labeler process then ends). `waiting` more questions are open. A reply may
-        be about an earlier question (undo, revise): then `ask` is called again with the present one."""
+        be about an earlier question (undo, revise): then `ask` is called again, after an undo with the undone one."""
+
+    async def rest(self) -> Reply | None:
+        """Called while no question is open, and cancelled when one comes: an undo or revision, or None for "I leave". The
+        default waits for ever."""
+        never: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        return await never
 
     async def receipt(self, receipt: AnswerReceipt) -> None:
         """The trainer stored or refused a reply; show what a person must know."""
+        return
+
+    def notice(self, text: str) -> None:
+        """Something that a person should know, in words: the trainer is away, a question was withdrawn."""
         return
 
     def close(self) -> None:

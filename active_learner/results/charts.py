@@ -88,14 +88,14 @@ def learning_curve(
 
 
 def uncertainty_map(
-    width: int, height: int, rounds: Sequence[Sequence[int]], pools: Sequence[int], title: str
+    width: int, height: int, numbers: Sequence[int], rounds: Sequence[Sequence[int]], pools: Sequence[int], title: str
 ) -> Markup:
     """Heat map: one column a round, one row a bin of uncertainty, dark is many; the size of the pool above.
 
-    `rounds` has as many bins in each round, most certain first; `pools` one number a round.
+    `numbers` names the rounds; `rounds` has as many bins in each, most certain first; `pools` one size a round.
     """
     left, right, top, bottom = 38.0, width - 12.0, 46.0, height - 34.0
-    columns, sizes, numbers = _condensed(rounds, pools, max(1, int((right - left) / PIXELS_A_COLUMN)))
+    columns, sizes, starts = _condensed(rounds, pools, max(1, int((right - left) / PIXELS_A_COLUMN)))
     frame = Frame(left, right, top, bottom, float(len(columns)))
     most = max(1, *(count for column in columns for count in column))
     cells = [
@@ -110,8 +110,8 @@ def uncertainty_map(
     ]
     every = -(-len(columns) // (5 if width < SMALL else 12))
     below = [
-        text(frame.x(place + 0.5), height - 14.0, "tick", str(number), "middle")
-        for place, number in enumerate(numbers)
+        text(frame.x(place + 0.5), height - 14.0, "tick", str(numbers[start]), "middle")
+        for place, start in enumerate(starts)
         if place % every == 0
     ]
     words = [text(right, height - 1.0, "axis", "round", "end"), text(left, 7.0, "axis", "in the pool")]
@@ -246,9 +246,9 @@ def _pool_steps(frame: Frame, sizes: Sequence[float]) -> list[Markup]:
 def _condensed(
     rounds: Sequence[Sequence[int]], pools: Sequence[int], columns: int
 ) -> tuple[list[list[int]], list[float], list[int]]:
-    """At most `columns` columns: counts added up, pools averaged, and the number of the first round of each."""
+    """At most `columns` columns: counts added up, pools averaged, and the place of the first round of each."""
     group = -(-len(rounds) // columns)
     starts = range(0, len(rounds), group)
     counts = [[sum(bins) for bins in zip(*rounds[start : start + group], strict=True)] for start in starts]
     sizes = [sum(pools[start : start + group]) / len(pools[start : start + group]) for start in starts]
-    return counts, sizes, [start + 1 for start in starts]
+    return counts, sizes, list(starts)

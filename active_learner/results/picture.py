@@ -12,20 +12,19 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from active_learner.melody import genome
 from active_learner.results.svg import element
 
 LARGEST_SIDE = 64
 """Pixels; a larger picture is thinned out: sixty of them must still be one small file."""
 FIRST_NUMBERS = 4
-STEPS_A_BAR = 4
-PITCHES = 8
 
 
 def picture(features: NDArray[Any], media: str, brightest: float, alt: str) -> Markup:
     """One sample as `media` says; what it cannot be shown as is shown as numbers. `brightest` is white."""
     if media == "image" and (pixels := as_grey(features)) is not None:
         return _image(pixels, brightest, alt)
-    if media == "melody" and features.size % (STEPS_A_BAR * 4) == 0 and features.size and _is_bits(features):
+    if media == "melody" and features.shape == (genome.BITS,) and np.isin(features, (0, 1)).all():
         return piano_roll(features, alt)
     return Markup('<span class="row">{}</span>').format(first_numbers(features))
 
@@ -56,21 +55,21 @@ def grey_png(pixels: NDArray[Any], brightest: float) -> bytes:
 
 
 def piano_roll(bits: NDArray[Any], alt: str) -> Markup:
-    """Genome of 4-bit notes, least significant bit first: 0 to 7 a pitch, 8 and above a pause."""
-    notes = np.asarray(bits).reshape(-1, 4).astype(np.int64) @ (1 << np.arange(4))
+    """A genome (128,) of zeros and ones as bars of notes, low ones at the bottom. Raises: BadSample."""
+    beats = genome.beat_values(bits[None])[0]
     bars = [
-        element("line", x1=place, x2=place, y1=0, y2=PITCHES * 4, class_="grid")
-        for place in range(STEPS_A_BAR, len(notes), STEPS_A_BAR)
+        element("line", x1=place, x2=place, y1=0, y2=genome.PAUSE * 4, class_="grid")
+        for place in range(genome.BEATS_PER_BAR, len(beats), genome.BEATS_PER_BAR)
     ]
     sounding = [
-        element("rect", x=place, y=(PITCHES - 1 - int(note)) * 4, width=1, height=4, class_="cell")
-        for place, note in enumerate(notes)
-        if note < PITCHES
+        element("rect", x=place, y=(genome.PAUSE - 1 - int(value)) * 4, width=1, height=4, class_="cell")
+        for place, value in enumerate(beats)
+        if value < genome.PAUSE
     ]
     return element(
         "svg",
         [*bars, *sounding],
-        viewBox=f"0 0 {len(notes)} {PITCHES * 4}",
+        viewBox=f"0 0 {len(beats)} {genome.PAUSE * 4}",
         preserveAspectRatio="none",
         class_="chart roll",
         role="img",
@@ -89,10 +88,6 @@ def _image(pixels: NDArray[np.float64], brightest: float, alt: str) -> Markup:
     height, width = pixels.shape
     source = "data:image/png;base64," + b64encode(grey_png(pixels, brightest)).decode()
     return Markup(f'<img src="{source}" alt="{escape(alt)}" width="{width}" height="{height}">')
-
-
-def _is_bits(features: NDArray[Any]) -> bool:
-    return bool(np.isin(features, (0, 1)).all())
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

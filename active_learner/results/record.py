@@ -16,6 +16,8 @@ from active_learner.errors import ActiveLearnerError
 from active_learner.results.metrics import CONTROL_FILE, METRICS_FILE, RoundMetrics, read
 
 CONFIG_FILE = "config.resolved.yaml"
+PLACES = ("run_dir:", "folder:")
+"""Keys of the resolved configuration that name folders of this machine."""
 VALIDATION_FILE = "validation.npz"
 
 
@@ -90,7 +92,13 @@ def _configuration(path: Path) -> tuple[str, Mapping[str, Any]]:
         loaded = YAML(typ="safe").load(text)
     except YAMLError as error:
         raise ActiveLearnerError(f"{path}: not YAML: {error}") from None
-    return text, loaded if isinstance(loaded, Mapping) else {}
+    return _without_places(text), loaded if isinstance(loaded, Mapping) else {}
+
+
+def _without_places(text: str) -> str:
+    """The report is mailed to others: where the folders of this machine are is not theirs to know."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(PLACES))
 
 
 def _validation(path: Path) -> Validation | None:

@@ -112,11 +112,11 @@ def _uncertainty(record: RunRecord) -> dict[str, Markup] | None:
     rounds = [one for one in record.rounds if len(one.uncertainty) == bins]
     if not bins or not rounds:
         return None
-    columns = [one.uncertainty for one in rounds]
+    numbers, columns = [one.round for one in rounds], [one.uncertainty for one in rounds]
     pools = [one.pool if one.pool is not None else sum(one.uncertainty) for one in rounds]
     words = f"Uncertainty of the pool over {len(rounds)} rounds; {pools[-1]} samples at the end."
     return {
-        name: uncertainty_map(width, height, columns, pools, words)
+        name: uncertainty_map(width, height, numbers, columns, pools, words)
         for name, width, height in (("wide", WIDE, 260), ("narrow", NARROW, 220))
     }
 

@@ -46,8 +46,11 @@ def path(points: Iterable[tuple[float, float]]) -> str:
     return "".join(f"{'L' if number else 'M'}{_value(x)} {_value(y)}" for number, (x, y) in enumerate(points))
 
 
+_CAMEL_CASE = ("viewBox", "preserveAspectRatio")
+
+
 def _attribute(key: str) -> str:
-    return key if key == "viewBox" else key.rstrip("_").replace("_", "-")
+    return key if key in _CAMEL_CASE else key.rstrip("_").replace("_", "-")
 
 
 def _value(value: object) -> str:

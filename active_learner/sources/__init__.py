@@ -7,4 +7,4 @@ VARIANTS: dict[str, str] = {
     "evolution": "active_learner.sources.evolution:Evolution",
     "jsonl": "active_learner.sources.jsonl:JsonLines",
 }
-"""`source.kind` -> "module:Class"; a class is called with (config section, SampleSpec, seed)."""
+"""`source.kind` -> "module:Class"; a class is called with (config section, SampleSpec, seed, base folder)."""

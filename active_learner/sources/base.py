@@ -42,6 +42,14 @@ class Source(ABC):
         """The trainer knows everything that is proposed: look elsewhere. The default cannot."""
         return
 
+    def restart(self) -> None:
+        """A new trainer may know nothing of what was proposed: begin again, also after the end. The default goes on."""
+        return
+
+    def problems(self) -> list[str]:
+        """What went wrong in its input since the last call, a sentence each; for a person. The default reads no input."""
+        return []
+
     def close(self) -> None:
         """Give files back."""
         return

@@ -7,6 +7,7 @@ scored is not bred from: the last scored one stays, and mutants of it are propos
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,8 +38,8 @@ class Evolution(Source):
 
     wants_fitness = True
 
-    def __init__(self, section: EvolutionSource, spec: SampleSpec, seed: int) -> None:
-        """Raises: ConfigError when the genome is not the experiment's sample, or the elite is the whole population."""
+    def __init__(self, section: EvolutionSource, spec: SampleSpec, seed: int, base: Path | None = None) -> None:
+        """`base` is not used. Raises: ConfigError when the genome is not the experiment's sample, or the elite is the whole population."""
         _check(section, spec)
         self._section = section
         self._spec = spec
@@ -119,7 +120,9 @@ class Evolution(Source):
         return np.where((place >= cuts[:, :1]) & (place < cuts[:, 1:]), second, first)
 
     def _mutate(self, genomes: Genomes) -> Genomes:
-        return genomes ^ (self._rng.random(genomes.shape) < self._mutation_rate()).astype(np.uint8)
+        flips = self._rng.random(genomes.shape) < self._mutation_rate()
+        mutated: Genomes = genomes ^ flips.astype(np.uint8)
+        return mutated
 
     def _mutation_rate(self) -> float:
         rate, bits = self._section.mutation_rate, self._section.bits

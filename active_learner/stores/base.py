@@ -1,8 +1,9 @@
 """The label store's promise. Knows what is kept and when it is safe; not how.
 
 Every method returns only when its effect is durable (as durable as the variant is: `memory` outlives the object, not
-the process). One writer: `open` raises StoreLocked while another process has it open. Used from one thread at a time,
-not necessarily the one that opened it.
+the process); when it raises StoreError, nothing of it is kept and a later call may succeed (space on the disk came
+back). One writer: `open` raises StoreLocked while it is open elsewhere, in this process too. Used from one thread at a
+time, not necessarily the one that opened it. Arrays that it returns cannot be written to.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ class Stored(StrEnum):
 
     STORED = "stored"
     DUPLICATE = "duplicate"
-    """Same id, or same question, annotator, revision, action and value as one that is there."""
+    """Same question, annotator, revision, action and value as one that is there, whatever the id."""
     CONFLICT = "conflict"
-    """Same question, annotator and revision with another action or value; the first one stays."""
+    """An id, or a question, annotator and revision, that is there with something else; the first one stays."""
     LATE = "late"
-    """Stored, though the question had been closed."""
+    """Stored: an answer to a question that had been closed for another reason than being answered. (A revision of a
+    closed question is STORED: its annotator corrects what was said in time.)"""
     UNKNOWN_QUESTION = "unknown_question"
 
 
@@ -31,10 +33,14 @@ class Store(ABC):
     """Samples, questions, label events, plans, the pool's snapshot and the term of one experiment."""
 
     @abstractmethod
-    def open(self, experiment: str, spec: SampleSpec) -> None:
+    def open(self, experiment: str, spec: SampleSpec, *, read_only: bool = False) -> None:
         """Create or open it, and take the writer's lock.
 
-        Raises: StoreLocked; WrongStore when it belongs to another experiment or sample spec, or cannot be read.
+        `read_only`: no lock is asked for or taken, nothing is created, every method that would change it raises
+        StoreError; it shows at least what was committed before.
+
+        Raises: StoreLocked; WrongStore when it belongs to another experiment or sample spec (shape, dtype, classes), or
+        cannot be read; StoreError when `read_only` and there is none.
         """
 
     @abstractmethod
@@ -54,11 +60,15 @@ class Store(ABC):
 
     @abstractmethod
     def commit_questions(self, questions: Sequence[AskedQuestion]) -> None:
-        """All or none. A question whose id is there already is left as it is."""
+        """All or none. A question whose id is there already is left as it is.
+
+        Raises: BadSample when features are not of the spec.
+        """
 
     @abstractmethod
     def close_questions(self, ids: Sequence[str], why: str) -> None:
-        """They are no longer open: answered, timed_out, skipped, known."""
+        """They are no longer open: answered, timed_out, skipped, known. The first reason stays; unknown ids are
+        ignored."""
 
     @abstractmethod
     def open_questions(self) -> list[AskedQuestion]:
@@ -74,17 +84,31 @@ class Store(ABC):
 
     @abstractmethod
     def commit_event(self, event: LabelEvent) -> Stored:
-        """Append one label event. `event.value` was checked against the classes before."""
+        """Append one label event. Its value was checked against the classes before; the store checks once more.
+
+        Raises: BadLabel when value, action or time make no sense; BadSample when its key is not the question's.
+        """
 
     @abstractmethod
-    def add_labels(self, features: Features, values: Sequence[int], annotator: str, at: float) -> int:
-        """Labels that nobody was asked for (import, prelabel): (n, *shape) in the experiment's dtype. Returns how many
-        are new or changed: a sample that has the same label from the same annotator is left as it is."""
+    def add_labels(
+        self, features: Features, values: Sequence[int], annotator: str | Sequence[str], at: float | Sequence[float]
+    ) -> int:
+        """Labels that nobody was asked for (import, prelabel), all or none: (n, *shape) in the experiment's dtype; one
+        annotator and time, or one a row. Returns how many are new or changed: a sample of which the annotator's last
+        standing word (asked or not) is the same label is left as it is, so that an old file imported again changes
+        nothing that was said since. They become events with `question` "".
+
+        Raises: BadSample; BadLabel.
+        """
 
     @abstractmethod
     def labels(self) -> list[Label]:
-        """The current label of every labeled sample, by sequence. Of several events of a sample the last counts: undo
-        takes back what its annotator had said of the question, skip says nothing."""
+        """The current label of every labeled sample, by sequence.
+
+        It is the value of the sample's last event that has one (answer, revise, import) and was not taken back: an undo
+        takes back all that its annotator had said of the question before, and nothing else; a skip says nothing. A
+        sample of which nothing stands has no label.
+        """
 
     @abstractmethod
     def events(self) -> list[LabelEvent]:
@@ -94,11 +118,17 @@ class Store(ABC):
 
     @abstractmethod
     def commit_plan(self, plan: Plan) -> None:
-        """Plans have rising rounds; the same plan again is one plan, another one of the same round raises WrongStore."""
+        """Plans have rising rounds; the same plan again is one plan.
+
+        Raises: WrongStore for another plan of the same round, or a new one of an earlier round.
+        """
 
     @abstractmethod
     def finish_plan(self, result: RoundResult) -> None:
-        """The round of that number is done."""
+        """The round of that number is done; the first result stays. `extra` holds what JSON can say.
+
+        Raises: WrongStore when there is no such plan.
+        """
 
     @abstractmethod
     def plans(self) -> list[tuple[Plan, RoundResult | None]]:

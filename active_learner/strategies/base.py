@@ -32,6 +32,7 @@ class ScoreStrategy(QueryStrategy):
         """(n,) float64, finite or -inf (never scored)."""
 
     def select(self, pool: PoolView, count: int, generator: np.random.Generator) -> Selection:
-        scores = np.nan_to_num(self.scores(pool, generator).astype(np.float64), nan=-np.inf)
+        scores = self.scores(pool, generator).astype(np.float64)
+        scores = np.where(np.isnan(scores), -np.inf, scores)
         rows = np.argsort(-scores, kind="stable")[:count]  # keys rise with the row: a stable sort breaks ties by key
         return Selection(rows.astype(np.int64), scores[rows])

@@ -1,0 +1,50 @@
+"""Transports by the scheme of an address. Knows names only; a variant is imported when it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from active_learner.errors import Unreachable
+
+if TYPE_CHECKING:
+    from active_learner.transport.base import Link, Router
+
+VARIANTS: dict[str, str] = {
+    "tcp": "active_learner.transport.zmq_link:ZmqLink",
+    "memory": "active_learner.transport.memory:MemoryLink",
+}
+"""Scheme -> a peer's link; called with the address."""
+
+ROUTERS: dict[str, str] = {
+    "tcp": "active_learner.transport.zmq_router:ZmqRouter",
+    "memory": "active_learner.transport.memory:MemoryRouter",
+}
+"""Scheme -> the broker's side; called with the address and max_message_bytes."""
+
+
+def link_to(address: str) -> Link:
+    """The link for the scheme of `address`, not open yet. Raises: Unreachable when there is none."""
+    link: Link = _variant(VARIANTS, address)(address)
+    return link
+
+
+def router_at(address: str, max_message_bytes: int) -> Router:
+    """The router for the scheme of `address`, not bound yet. Raises: Unreachable when there is none."""
+    router: Router = _variant(ROUTERS, address)(address, max_message_bytes)
+    return router
+
+
+def no_broker(address: str, waited_s: float) -> Unreachable:
+    """What to tell a person when nobody answers."""
+    return Unreachable(
+        f"no broker at {address} for {waited_s:g} s: start one with `active-learner broker` or `make run-broker`"
+    )
+
+
+def _variant(table: dict[str, str], address: str) -> Any:
+    scheme = address.partition("://")[0]
+    if scheme not in table:
+        raise Unreachable(f"{address!r} is no address: allowed are those that begin with {', '.join(table)}")
+    module, _, name = table[scheme].partition(":")
+    return getattr(import_module(module), name)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-Frame = bytes | memoryview
+from active_learner.core.relay import Sent
+
+Frame = bytes | bytearray | memoryview
 Frames = Sequence[Frame]
 OnFrames = Callable[[list[memoryview]], None]
 
@@ -25,3 +27,24 @@ class Link(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Flush for a bounded time, then stop. Twice is once."""
+
+
+OnMessage = Callable[[bytes, list[Frame]], None]
+
+
+class Router(ABC):
+    """The broker's side of all links. Connections are named by bytes of the router's own making, a new name for each."""
+
+    @abstractmethod
+    async def open(self, on_message: OnMessage, on_turn: Callable[[], None]) -> str:
+        """Bind; returns the address with the port in it. `on_message` is called in the event loop's thread with the
+        connection and the frames of each message, in order; `on_turn` when a turn of messages is over, and when a full
+        connection may take more. Raises: AddressInUse, Unreachable."""
+
+    @abstractmethod
+    def send(self, connection: bytes, frames: Frames) -> Sent:
+        """Hand over one message without waiting. The frames may be those of a received message."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Stop; what is not sent yet is lost. Twice is once."""

@@ -1,0 +1,56 @@
+"""`broker`: runs the broker until it is stopped. Knows options; the work is in services/broker.py."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from active_learner.commands.options import log_options
+
+if TYPE_CHECKING:
+    from active_learner.config.schema import BrokerConfig
+
+
+@click.command("broker")
+@click.argument("config_name", metavar="[CONFIG]", required=False)
+@click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override one key, as broker.queue_messages=100."
+)
+@click.option("--address", metavar="ADDRESS", help="Bind here, as tcp://127.0.0.1:5570; port 0 chooses a free one.")
+@log_options
+def command(config_name: str | None, sets: tuple[str, ...], address: str | None) -> int:
+    """Relay messages between the peers of any number of experiments. Without CONFIG all is default."""
+    return asyncio.run(_run(_settings(config_name, sets, address)))
+
+
+async def _run(settings: BrokerConfig) -> int:
+    from active_learner.services.broker import Broker
+    from active_learner.services.shell import run
+    from active_learner.transport import router_at
+
+    return await run(Broker(settings, router_at(settings.address, settings.max_message_bytes)))
+
+
+def _settings(config_name: str | None, sets: tuple[str, ...], address: str | None) -> BrokerConfig:
+    """The broker's section. Raises: ConfigError."""
+    if config_name is not None:
+        from active_learner.config.loading import load
+
+        return load(config_name, sets if address is None else (*sets, f"broker.address={address}")).broker
+    if sets:
+        raise click.UsageError("--set needs a CONFIG whose keys it overrides")
+    return _defaults(address)
+
+
+def _defaults(address: str | None) -> BrokerConfig:
+    from pydantic import ValidationError
+
+    from active_learner.config.schema import BrokerConfig
+    from active_learner.errors import ConfigError
+
+    try:
+        return BrokerConfig() if address is None else BrokerConfig(address=address)
+    except ValidationError:
+        raise ConfigError([f"--address: {address!r} must be tcp://HOST:PORT, as tcp://127.0.0.1:5570"]) from None

@@ -1,0 +1,126 @@
+"""`label`: answer questions, or rate random samples before the first run. Knows which oracle a configuration means."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from active_learner.commands.options import experiment
+
+if TYPE_CHECKING:
+    from active_learner.config.schema import Config, SimulatedLabeler, TerminalLabeler
+    from active_learner.core.records import Features, SampleSpec
+    from active_learner.oracles.base import Oracle
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+
+
+@click.command("label")
+@experiment
+@click.option("--kind", type=click.Choice(["terminal", "simulated"]), help="Instead of CONFIG's labeler.kind.")
+@click.option("--annotator", metavar="NAME", help="Instead of CONFIG's labeler.annotator: whose answers they are.")
+@click.option(
+    "--prelabel",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Rate N random candidates into the store before the first run; needs no broker and no trainer.",
+)
+def command(config: Config, kind: str | None, annotator: str | None, prelabel: int | None) -> int:
+    """Answer the questions of a running experiment: at this terminal, or simulated."""
+    from active_learner.config.sample import resolve
+
+    if annotator is not None and not re.fullmatch(NAME, annotator):
+        raise click.BadParameter(
+            f"{annotator!r}: letters, digits, '.', '_' and '-', at most 63", param_hint="--annotator"
+        )
+    spec = resolve(config)
+    oracle = make(config, spec, kind, annotator)
+    if prelabel is None:
+        return asyncio.run(_label(config, oracle))
+    return asyncio.run(_prelabel(config, spec, oracle, prelabel))
+
+
+def make(config: Config, spec: SampleSpec, kind: str | None = None, annotator: str | None = None) -> Oracle:
+    """The oracle that the configuration means, or one of `kind`. Raises: ConfigError, BadNetwork."""
+    from active_learner.config.loading import base_dir
+    from active_learner.oracles import make_oracle
+
+    section = _section(config, spec, kind)
+    settings = section.model_dump(exclude={"kind"})
+    if annotator is not None:
+        settings["annotator"] = annotator
+    if settings.get("answers") == "dataset" and settings["path"] is None:
+        settings["path"] = getattr(config.source, "path", None)
+    return make_oracle(section.kind, spec=spec, base=base_dir(config), seed=config.seed, **settings)
+
+
+def _section(config: Config, spec: SampleSpec, kind: str | None) -> SimulatedLabeler | TerminalLabeler:
+    """CONFIG's own section when it is of that kind; else the defaults of the kind (a terminal, when CONFIG has none)."""
+    from active_learner.config.schema import NoLabeler, SimulatedLabeler, TerminalLabeler
+
+    section = config.labeler
+    if not isinstance(section, NoLabeler) and kind in (None, section.kind):
+        return section
+    if kind == "simulated":
+        return SimulatedLabeler(answers="melody" if spec.media == "melody" else "dataset")
+    return TerminalLabeler()
+
+
+async def _label(config: Config, oracle: Oracle) -> int:
+    from active_learner.config.loading import address_of
+    from active_learner.peer import Peer
+    from active_learner.services import shell
+    from active_learner.services.labeler import Labeler
+
+    peer = Peer(experiment=config.name, role="labeler", address=address_of(config))
+    return await shell.run(Labeler(peer, oracle, config.rooms.user, config.rooms.control))
+
+
+async def _prelabel(config: Config, spec: SampleSpec, oracle: Oracle, count: int) -> int:
+    from active_learner.config.loading import run_dir
+    from active_learner.services import shell
+    from active_learner.services.prelabel import Prelabeling, unlabeled
+    from active_learner.stores import open_store
+
+    rows = _random_samples(config, spec)
+    folder = run_dir(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    store = open_store(config.store.url, folder)
+    store.open(config.name, spec)
+    known = {label.key for label in store.labels()}
+    service = Prelabeling(store, oracle, spec, unlabeled(rows, known, spec), count)
+    code = await shell.run(service)
+    click.echo(
+        f"{len(service.labeled)} of {count} labeled; the store has {len(known) + len(service.labeled)} labels now"
+    )
+    return code
+
+
+def _random_samples(config: Config, spec: SampleSpec) -> Iterator[Features]:
+    """Seeded: random genomes without end, or the training rows of the data set in random order. Raises: ConfigError."""
+    import numpy as np
+
+    from active_learner.config.loading import base_dir
+    from active_learner.config.schema import DatasetSource, EvolutionSource
+    from active_learner.core.seeds import derived_seed
+    from active_learner.errors import ConfigError
+
+    generator = np.random.default_rng(derived_seed("prelabel", config.seed))
+    if isinstance(config.source, EvolutionSource):
+        return (generator.integers(0, 2, spec.shape) for _ in itertools.repeat(None))
+    if isinstance(config.source, DatasetSource):
+        from active_learner.datasets.reading import read_dataset
+
+        dataset = read_dataset(config.source.path, base_dir(config))
+        rows = dataset.X_train
+        if rows is None:
+            raise ConfigError([f"source.path: {dataset.path} has no X_train to take samples from"])
+        return (rows[row] for row in generator.permutation(len(rows)))
+    raise ConfigError(
+        [f"source.kind: {config.source.kind} has no random candidates; --prelabel needs evolution or dataset"]
+    )

@@ -1,0 +1,104 @@
+"""`active-learner serve`: the trainer. Picks store, loss and strategy by name; knows no training."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from active_learner.commands.options import experiment
+
+if TYPE_CHECKING:
+    from active_learner.config.schema import Config
+    from active_learner.services.goals import Goals
+    from active_learner.services.trainer import TrainerParts
+
+
+def goal_options(command: Any) -> Any:
+    """--rounds, --labels, --until-accuracy: `serve` and `up` take them."""
+    command = click.option(
+        "--until-accuracy",
+        type=click.FloatRange(0, 1),
+        help="End when a round's accuracy on the held-out rows is at least that.",
+    )(command)
+    command = click.option("--labels", type=click.IntRange(1), help="End when the run has trained on so many labels.")(
+        command
+    )
+    return click.option("--rounds", type=click.IntRange(1), help="End when the run has so many finished rounds.")(
+        command
+    )
+
+
+@click.command()
+@experiment
+@goal_options
+def command(config: Config, rounds: int | None, labels: int | None, until_accuracy: float | None) -> int:
+    """Run the trainer of CONFIG: pool, labels and the rounds of training.
+
+    It waits for the broker, and for evaluator, source and labeler, in whatever order they start. With a goal it ends by
+    itself, says `result: ...` and exits with 0.
+    """
+    from active_learner.services.goals import Goals
+
+    return asyncio.run(_serve(config, Goals(rounds, labels, until_accuracy)))
+
+
+async def _serve(config: Config, goals: Goals) -> int:
+    from active_learner.config.loading import address_of
+    from active_learner.peer import Peer
+    from active_learner.services.shell import run
+    from active_learner.services.trainer import Trainer
+
+    peer = Peer(
+        experiment=config.name,
+        role="trainer",
+        name="trainer",
+        exclusive=True,
+        address=address_of(config),
+        connect_timeout_s=30.0,
+    )
+    return await run(Trainer(parts_of(config, goals), peer))
+
+
+def parts_of(config: Config, goals: Goals) -> TrainerParts:
+    """Everything that the trainer is made of. Raises: ConfigError, BadNetwork, BadSample."""
+    from active_learner.config import sample
+    from active_learner.config.loading import base_dir, run_dir, write_resolved
+    from active_learner.losses import load_loss
+    from active_learner.results.report import write_report
+    from active_learner.services.trainer import TrainerParts
+    from active_learner.stores import open_store
+    from active_learner.strategies import load_strategy
+
+    folder = run_dir(config)
+    spec = sample.resolve(config)
+    held_out = sample.held_out(config)
+    _check_goals(goals, held_out is not None)
+    loss = load_loss(config.trainer.loss, base_dir(config))
+    strategies = {"": load_strategy(config.trainer.strategy), "random": load_strategy("random")}
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "config.resolved.yaml").exists():
+        write_resolved(config, folder / "config.resolved.yaml")
+    return TrainerParts(
+        config=config,
+        spec=spec,
+        store=open_store(config.store.url, folder),
+        loss=loss,
+        strategies=strategies,
+        held_out=held_out,
+        run_dir=folder,
+        goals=goals,
+        write_report=lambda questions, labels: write_report(folder, questions, labels),
+    )
+
+
+def _check_goals(goals: Goals, has_held_out: bool) -> None:
+    from active_learner.errors import ConfigError
+
+    if goals.accuracy is not None and not has_held_out:
+        raise ConfigError(
+            [
+                "--until-accuracy: there are no held-out rows; set validation.path, or a source whose npz has X_test y_test"
+            ]
+        )

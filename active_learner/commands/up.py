@@ -1,0 +1,157 @@
+"""`up`: the whole loop on this machine. Knows the order of things; the launcher does them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from active_learner.commands.options import experiment
+from active_learner.commands.serve import goal_options
+
+if TYPE_CHECKING:
+    from active_learner.config.schema import Config
+    from active_learner.services.child import Program
+    from active_learner.services.restarts import End
+    from active_learner.services.screen import Screen
+
+
+@click.command("up")
+@experiment
+@goal_options
+@click.option("--new", is_flag=True, help="Keep the old run aside and start another.")
+@click.pass_context
+def command(
+    context: click.Context,
+    config: Config,
+    rounds: int | None,
+    labels: int | None,
+    until_accuracy: float | None,
+    new: bool,
+) -> int:
+    """Start broker, trainer, evaluator, source and labeler of CONFIG, and follow them.
+
+    The same command again resumes the run: its labels, weights and pool. Ctrl-C ends all within 3 s, a second one at once.
+    """
+    if until_accuracy is not None:
+        _needs_held_out(config)
+    serve = _given({"--rounds": rounds, "--labels": labels, "--until-accuracy": until_accuracy})
+    options = _log_options(context)
+    return _up(config, serve, options, new)
+
+
+def _given(options: dict[str, int | float | None]) -> list[str]:
+    return [text for name, value in options.items() if value is not None for text in (name, str(value))]
+
+
+def _log_options(context: click.Context) -> list[str]:
+    chosen = context.params
+    return [
+        *(["--log-format", "json"] if chosen.get("log_format") == "json" else []),
+        *(["--verbose"] if chosen.get("verbose") else []),
+    ]
+
+
+def _needs_held_out(config: Config) -> None:
+    from active_learner.config.sample import held_out
+    from active_learner.errors import ConfigError
+
+    if held_out(config) is None:
+        raise ConfigError(
+            ["--until-accuracy needs held-out rows: set validation.path to an npz with X_test y_test; there are none"]
+        )
+
+
+def _up(config: Config, serve: list[str], options: list[str], new: bool) -> int:
+    from active_learner.config import loading
+    from active_learner.services import plan
+
+    address, moved = plan.meeting_place(config)
+    config = _at(config, address)
+    planned = plan.programs(config, loading.run_dir(config) / loading.RESOLVED, serve, options)
+    with _run_folder(config, address, new) as notes:
+        notes += [moved] if moved else []
+        notes += [f"waits for the evaluator {role!r}, which is started by itself" for role in plan.elsewhere(config)]
+        end, result = asyncio.run(_run(config, address, planned, options, notes))
+    if end.text:
+        click.echo(end.text, err=True)
+    if end.code == 0 and result:
+        click.echo(result)
+    return end.code
+
+
+def _at(config: Config, address: str) -> Config:
+    """The same configuration with the broker there."""
+    return config.model_copy(update={"broker": config.broker.model_copy(update={"address": address})})
+
+
+@contextlib.contextmanager
+def _run_folder(config: Config, address: str, new: bool) -> Iterator[list[str]]:
+    """The run folder is ours; gives what there is to say about it."""
+    from active_learner.config import loading, run_folder, running
+
+    folder = loading.run_dir(config)
+    notes = []
+    if new and folder.exists():
+        notes.append(f"the old run is kept in {run_folder.move_aside(folder)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    claim = running.Running.claim(folder, address)
+    try:
+        yield [*notes, *run_folder.prepare(config).notes]
+    finally:
+        claim.release()
+
+
+async def _run(
+    config: Config, address: str, planned: list[Program], options: list[str], notes: list[str]
+) -> tuple[End, str]:
+    """How it ended, and the trainer's result line."""
+    from active_learner.config import loading
+    from active_learner.services import monitor
+    from active_learner.services.launcher import Launcher
+
+    with contextlib.ExitStack() as stack:
+        screen = _screen(loading.run_dir(config), planned, "json" in options, stack)
+        for note in notes:
+            screen.note(note)
+        launcher = Launcher(planned, screen.line, screen.note)
+        following = asyncio.create_task(monitor.follow(config, address, screen.report))
+        following.add_done_callback(lambda task: _tell_fault(task, screen))
+        try:
+            end = await launcher.run()
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
+        return end, launcher.result
+
+
+def _tell_fault(following: asyncio.Task[None], screen: Screen) -> None:
+    """A run goes on without its progress line, but not silently."""
+    error = None if following.cancelled() else following.exception()
+    if error is not None:
+        screen.note(f"the progress cannot be followed any more: {type(error).__name__}: {error}")
+
+
+def _screen(folder: Path, planned: list[Program], as_json: bool, stack: contextlib.ExitStack) -> Screen:
+    """A person who labels in the terminal has it to himself: all else goes to up.log."""
+    from active_learner import logs
+    from active_learner.services.screen import JsonScreen, LiveScreen, PlainScreen
+
+    stream = sys.stderr
+    if any(program.terminal for program in planned):
+        stream = stack.enter_context((folder / "up.log").open("a", encoding="utf-8"))
+        click.echo(f"logs: {stream.name}", err=True)
+    screen: Screen
+    if as_json:
+        screen = JsonScreen(stream)
+    elif stream is sys.stderr and logs.coloured():
+        screen = LiveScreen(stream)
+    else:
+        screen = PlainScreen(stream)
+    stack.callback(screen.close)
+    return screen

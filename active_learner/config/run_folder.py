@@ -1,0 +1,112 @@
+"""A run folder and the configuration that it was started with. Knows which keys a run cannot change; no store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from active_learner.config import loading, running
+from active_learner.config.schema import Config
+from active_learner.errors import ConfigError, LeaseHeld, WrongStore
+
+FIXED = (
+    "name",
+    "seed",
+    "sample",
+    "store",
+    "trainer.stages",
+    "evaluator.network",
+    "evaluator.arguments",
+    "evaluator.optimizer",
+    "evaluator.optimizer_arguments",
+    "evaluator.learning_rate",
+    "evaluator.schedule",
+    "evaluator.schedule_arguments",
+    "evaluator.output",
+    "evaluator.deterministic",
+)
+"""What the kept labels and weights were made with: another value needs another run. All other keys may change under a
+run: plans keep the loss, epochs and batch size of their own round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What `prepare` found."""
+
+    folder: Path
+    resumed: bool
+    notes: tuple[str, ...]
+    """Lines for the person: resumed or new, and keys that changed."""
+
+
+def prepare(config: Config) -> Prepared:
+    """Make the run folder of this configuration, or go on in it, and keep the configuration there.
+
+    Raises: ConfigError when a fixed key has changed; WrongStore when the kept configuration cannot be read.
+    """
+    folder = loading.run_dir(config)
+    kept = folder / loading.RESOLVED
+    resumed = kept.is_file()
+    notes = [f"resumes the run in {folder} (--new starts another)" if resumed else f"new run in {folder}"]
+    if resumed:
+        notes.extend(_changes(kept, config))
+    folder.mkdir(parents=True, exist_ok=True)
+    loading.write_resolved(config, kept)
+    return Prepared(folder, resumed, tuple(notes))
+
+
+def move_aside(folder: Path) -> Path:
+    """Rename it to FOLDER.1, or the next number that is free. Raises: LeaseHeld when an `up` runs there."""
+    holder = running.running(folder)
+    if holder is not None:
+        raise LeaseHeld(f"{folder}: `up` runs here already, process {holder.get('pid', 'unknown')}")
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    folder.rename(aside)
+    return aside
+
+
+def _changes(kept: Path, config: Config) -> list[str]:
+    """Notes about keys that differ and may. Raises: ConfigError for those that may not."""
+    old, new = dict(flat(_load(kept))), dict(flat(loading.plain(config)))
+    allowed, refused = [], []
+    for key in sorted({*old, *new} - {"run_dir", "folder"}):
+        if old.get(key) == new.get(key):
+            continue
+        text = f"{key}: was {_shown(old, key)}, is {_shown(new, key)}"
+        if any(key == fixed or key.startswith(f"{fixed}.") for fixed in FIXED):
+            refused.append(f"{kept}: {text}; a run keeps it: --new starts another run")
+        elif not key.startswith("broker."):
+            allowed.append(f"changed since the last start: {text}")
+    if refused:
+        raise ConfigError(refused)
+    return allowed
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise WrongStore(f"{path}: cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise WrongStore(f"{path}: is not a configuration")
+    return values
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values; lists are values, an empty mapping says nothing."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + str(key), value
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str:
+    return repr(values[key]) if key in values else "not set"

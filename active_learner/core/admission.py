@@ -1,0 +1,90 @@
+"""What a broker keeps of each session and room, and the limits. Knows no frames and decides nothing (membership.py does)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from protocol.limits import MAX_MESSAGE_BYTES
+from protocol.messages import Hello, Member
+from protocol.rooms import direct
+
+FIRST_ROOM_KIND = 16
+"""Kinds below are between a peer and the broker and are never relayed: nobody can forge a PRESENCE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a broker gives to its peers at most; the reasons stand in config/schema.py."""
+
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    queue_messages: int = 10_000
+    queue_bytes: int = 64 * 1024 * 1024
+    max_sessions: int = 256
+    max_rooms: int = 1024
+
+
+@dataclass(slots=True, eq=False)
+class Room:
+    """Who hears what is said in it, in the order of joining."""
+
+    name: str
+    members: dict[int, Session] = field(default_factory=dict)
+    audiences: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
+    """Session number -> connections of all the others: built once, dropped when somebody joins or leaves."""
+
+    def audience(self, number: int) -> tuple[bytes, ...]:
+        """Connections of all members but `number`."""
+        found = self.audiences.get(number)
+        if found is None:
+            found = tuple(member.connection for member in self.members.values() if member.number != number)
+            self.audiences[number] = found
+        return found
+
+    def others(self, number: int) -> list[Session]:
+        return [member for member in self.members.values() if member.number != number]
+
+    def add(self, session: Session) -> None:
+        self.members[session.number] = session
+        session.rooms[self.name] = self
+        self.audiences.clear()
+
+    def remove(self, session: Session) -> None:
+        del self.members[session.number]
+        del session.rooms[self.name]
+        self.audiences.clear()
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A welcomed peer. `directory` is shared by all sessions of its experiment: direct address -> session."""
+
+    number: int
+    connection: bytes
+    hello: Hello
+    protocol: int
+    heard: float
+    """When it last said anything."""
+    directory: dict[str, Session]
+    rooms: dict[str, Room] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        return direct(self.hello.experiment, self.hello.name)
+
+    def as_member(self) -> Member:
+        return Member(self.number, self.hello.name, self.hello.role)
+
+    def rivals(self, hello: Hello) -> bool:
+        """True when `hello` asks for a name or an exclusive role that this session has."""
+        same_role = self.hello.role == hello.role and (self.hello.exclusive or hello.exclusive)
+        return same_role or self.hello.name == hello.name
+
+
+@dataclass(slots=True, eq=False)
+class Challenge:
+    """A HELLO that waits for sign of life of those who have its name or role."""
+
+    connection: bytes
+    hello: Hello
+    protocol: int
+    since: float

@@ -1,0 +1,117 @@
+"""What the answering machine hears and says. Knows no behaviour; that is answering.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocol.messages import Action, Answer, AnswerReceipt, Question
+
+# --- events
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionArrived:
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionGone:
+    """The trainer closed it."""
+
+    question: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """The annotator's reply; `id` was made when the key was pressed."""
+
+    question: str
+    action: Action
+    value: int | None
+    id: str
+    wall: float
+    """Seconds since 1970."""
+    at: float
+    turn: int
+    """Of the `Ask` or `Rest` that it ends; 0: the reply ended none (a page that shows several)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptArrived:
+    receipt: AnswerReceipt
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerSeen:
+    """The trainer is here, or here again: what it may have missed is sent at once."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The annotator leaves, or the process ends: nothing is asked any more, the outbox drains."""
+
+
+Event = QuestionArrived | QuestionGone | Replied | ReceiptArrived | TrainerSeen | Tick | Left
+
+
+# --- commands
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Put it to the annotator, in place of whatever is asked now. `waiting` more are open."""
+
+    question: Question
+    waiting: int
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing is open: the annotator may still undo, revise or leave."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """The question that is asked now was closed; `Ask` or `Rest` follows."""
+
+    question: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """The receipt of an answer, once each; `storage_full` may come before the final one."""
+
+    receipt: AnswerReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class NothingThere:
+    """An undo or revision of something that is not among the last decisions, or already undone."""
+
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """The annotator has left and every answer has its receipt."""
+
+
+Command = Ask | Rest | Withdraw | Send | Tell | NothingThere | Drained

@@ -1,0 +1,384 @@
+"""The asking machine: from candidates to questions to labels. Knows the pool, what is labeled, who is here; not the
+strategy, the store, training, sockets or clocks.
+
+Phases: collecting, selecting, storing, asking, holding (a round trains), refreshing (new scores), cooling (all skipped).
+Decisions are rows of Tick: whoever runs the machine ticks after every event and a few times a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from active_learner.core.acquisition import AcquisitionBatch, question_of
+from active_learner.core.asking_events import (
+    AnswerStored,
+    AskingRules,
+    CandidatesHeard,
+    CloseQuestions,
+    Command,
+    Diversify,
+    EvaluatorHere,
+    Event,
+    LabelerHere,
+    ModelStands,
+    Note,
+    QuestionsStored,
+    RoundOver,
+    SavePool,
+    ScoresHeard,
+    Select,
+    SelectionMade,
+    SendQuestions,
+    SourceGone,
+    SourceHere,
+    StoreQuestions,
+    Tick,
+    WantRound,
+)
+from active_learner.core.attendance import Attendance
+from active_learner.core.intake import Intake
+from active_learner.core.machine import Machine
+from active_learner.core.pool import Pool
+from active_learner.core.records import AskedQuestion
+from active_learner.core.seeds import derived_seed
+
+REPEAT_QUESTIONS_S = 5.0
+"""Open questions are said again that often: a labeler that missed one has it soon, one that has it does not care."""
+
+RANDOM = "random"
+"""Strategy of the initial labels: a model that saw nothing has no uncertainty worth following."""
+
+
+class AskingMachine(Machine[Event, Command]):
+    """`labeled`: keys that have a label. `open_questions`: of an earlier trainer. `holding`: a round is under way."""
+
+    TABLE: ClassVar[dict[tuple[str, str], str]] = {
+        ("*", "candidates"): "_hear_candidates",
+        ("*", "scores"): "_hear_scores",
+        ("*", "stray scores"): "_count_stray",
+        ("*", "source here"): "_source_here",
+        ("*", "source gone"): "_source_gone",
+        ("*", "evaluator here"): "_evaluator_moved",
+        ("*", "evaluator away"): "_evaluator_moved",
+        ("*", "labeler here"): "_labeler_here",
+        ("*", "labeler away"): "_labeler_away",
+        ("*", "answer"): "_hear_answer",
+        ("*", "undo"): "_hear_undo",
+        ("*", "skip"): "_hear_skip",
+        ("*", "no effect"): "_wait",
+        ("*", "model stands"): "_model_stands",
+        ("*", "tick"): "_wait",
+        ("*", "nobody scores"): "_take_unscored",
+        ("collecting", "pool full"): "_select",
+        ("collecting", "sources ended"): "_select",
+        ("collecting", "sources silent"): "_select",
+        ("collecting", "evaluator away, pool full"): "_select",
+        ("collecting", "all cooling"): "_cool",
+        ("collecting", "starved"): "_diversify",
+        ("selecting", "selection"): "_store_questions",
+        ("selecting", "empty selection"): "_collect",
+        ("storing", "questions stored"): "_send_questions",
+        ("asking", "re-send"): "_repeat_questions",
+        ("asking", "batch answered"): "_want_round",
+        ("asking", "batch skipped"): "_give_up_batch",
+        ("asking", "time is up"): "_want_round",
+        ("asking", "nobody answered"): "_give_up_batch",
+        ("holding", "round over"): "_refresh",
+        ("*", "round over"): "_model_stands",
+        ("refreshing", "refreshed"): "_collect",
+        ("refreshing", "refresh late"): "_collect_stale",
+        ("cooling", "cooled"): "_collect",
+    }
+
+    def __init__(
+        self,
+        rules: AskingRules,
+        pool: Pool,
+        *,
+        name: str,
+        at: float,
+        labeled: Iterable[str] = (),
+        open_questions: Sequence[AskedQuestion] = (),
+        round: int = 0,
+        model_version: int = 0,
+        holding: bool = False,
+    ) -> None:
+        """`name` is this trainer's own (run and term): ids of questions and refreshes begin with it."""
+        super().__init__("holding" if holding else "asking" if open_questions else "collecting")
+        self.rules = rules
+        self.pool = pool
+        self.labeled = set(labeled)
+        self.batch = AcquisitionBatch(open_questions, at)
+        self.intake = Intake(pool, self._is_known, name, at)
+        self.round = round
+        self.model_version = model_version
+        self.here = Attendance(at)
+        self.selections = 0
+        self._name = name
+        self._cooling: dict[str, float] = {}
+        self._repeat_at = at
+        self._deadline = float("inf")
+        self._starved_at = at
+
+    # --- what an event is now
+
+    def classify(self, event: Event) -> str:
+        match event:
+            case Tick():
+                return self._classify_tick(event.at)
+            case CandidatesHeard():
+                return "candidates"
+            case ScoresHeard():
+                return "scores" if self.intake.knows_scores(event) else "stray scores"
+            case SourceHere():
+                return "source here"
+            case SourceGone():
+                return "source gone"
+            case EvaluatorHere():
+                return "evaluator here" if event.here else "evaluator away"
+            case LabelerHere():
+                return "labeler here" if event.here else "labeler away"
+            case SelectionMade():
+                found = any(event.view.keys[row] in self.pool for row in event.selection.rows)
+                return "selection" if found else "empty selection"
+            case QuestionsStored():
+                return "questions stored"
+            case AnswerStored():
+                return self._classify_answer(event)
+            case RoundOver():
+                return "round over"
+            case ModelStands():
+                return "model stands"
+
+    def _classify_answer(self, event: AnswerStored) -> str:
+        if event.status not in ("stored", "late"):
+            return "no effect"
+        return {"undo": "undo", "skip": "skip"}.get(event.event.action, "answer")
+
+    def _classify_tick(self, at: float) -> str:
+        if self.intake.waiting and self._nobody_scores(at):
+            return "nobody scores"
+        match self.phase:
+            case "collecting":
+                return self._classify_collecting(at)
+            case "asking":
+                return self._classify_asking(at)
+            case "refreshing" if not self.intake.refreshing:
+                return "refreshed"
+            case "refreshing" if at >= self._deadline:
+                return "refresh late"
+            case "cooling" if at >= self._deadline or self._askable(at):
+                return "cooled"
+            case _:
+                return "tick"
+
+    def _classify_collecting(self, at: float) -> str:
+        if self._count() <= 0:
+            return "tick"
+        askable = self._askable(at)
+        if not askable:
+            if len(self.pool):
+                return "all cooling"
+            return "starved" if self._is_silent(at) and at >= self._starved_at else "tick"
+        if self.pool.scored() >= self.rules.pool_size:
+            return "pool full"
+        if self._nobody_scores(at) and len(self.pool) >= self.rules.pool_size:
+            return "evaluator away, pool full"
+        if self.here.sources_ended and not self.intake.waiting:
+            return "sources ended"
+        return "sources silent" if self._is_silent(at) else "tick"
+
+    def _classify_asking(self, at: float) -> str:
+        if self.batch.is_resolved(len(self.here.labelers)):
+            return "batch answered" if self.batch.answered else "batch skipped"
+        timeout = self.rules.label_timeout_s
+        if timeout is not None and at >= self.batch.asked_at + timeout:
+            return "time is up" if self.batch.answered else "nobody answered"
+        return "re-send" if at >= self._repeat_at else "tick"
+
+    def _is_known(self, key: str) -> bool:
+        return key in self.labeled or self.batch.asks(key)
+
+    def _askable(self, at: float) -> int:
+        cooling = sum(1 for key, until in self._cooling.items() if until > at and key in self.pool)
+        return len(self.pool) - cooling
+
+    def _nobody_scores(self, at: float) -> bool:
+        return self.here.evaluator_away_for(at) >= self.rules.refresh_timeout_s
+
+    def _is_silent(self, at: float) -> bool:
+        return at >= self.intake.last_new_at + self.rules.source_timeout_s
+
+    def _count(self) -> int:
+        """Samples to ask now; 0: the budget of labels is used up."""
+        missing = self.rules.initial_labels - len(self.labeled)
+        count = missing if missing > 0 else self.rules.query_size
+        budget = self.rules.label_budget
+        return count if budget is None else min(count, budget - len(self.labeled))
+
+    # --- who is here
+
+    def _source_here(self, event: SourceHere) -> list[Command]:
+        self.here.source(event.session, ended=False)
+        return []
+
+    def _source_gone(self, event: SourceGone) -> list[Command]:
+        if event.ended:
+            self.here.source(event.session, ended=True)
+        else:
+            self.here.source_left(event.session)
+        return []
+
+    def _evaluator_moved(self, event: EvaluatorHere) -> list[Command]:
+        self.here.evaluator(event.here, event.at)
+        return []
+
+    def _labeler_here(self, event: LabelerHere) -> list[Command]:
+        self.here.labelers.add(event.name)
+        questions = self.batch.unanswered() if self.phase == "asking" else ()
+        return [SendQuestions(questions, event.name)] if questions else []
+
+    def _labeler_away(self, event: LabelerHere) -> list[Command]:
+        self.here.labelers.discard(event.name)
+        return []
+
+    # --- candidates and scores
+
+    def _hear_candidates(self, event: CandidatesHeard) -> list[Command]:
+        self.here.heard_from(event.session)
+        return self.intake.hear(event)
+
+    def _hear_scores(self, event: ScoresHeard) -> list[Command]:
+        return self.intake.score(event)
+
+    def _count_stray(self, _: ScoresHeard) -> list[Command]:
+        self.intake.stray()
+        return []
+
+    def _take_unscored(self, event: Tick) -> list[Command]:
+        return self.intake.take_unscored(event.at)
+
+    def _model_stands(self, event: ModelStands | RoundOver) -> list[Command]:
+        self.model_version = event.model_version
+        return self.intake.refresh(self.model_version)
+
+    # --- asking
+
+    def _select(self, event: Tick) -> list[Command]:
+        self.phase = "selecting"
+        self.selections += 1
+        cooling = [key for key, until in self._cooling.items() if until > event.at]
+        self._cooling = {key: self._cooling[key] for key in cooling}
+        strategy = RANDOM if len(self.labeled) < self.rules.initial_labels else ""
+        return [Select(self.pool.view(without=cooling), self._count(), strategy, self.selections)]
+
+    def _store_questions(self, event: SelectionMade) -> list[Command]:
+        self.phase = "storing"
+        away = self._nobody_scores(event.at)
+        keys = [event.view.keys[row] for row in event.selection.rows]
+        questions = tuple(self._question(event, row, key, away) for row, key in enumerate(keys) if key in self.pool)
+        self.batch = AcquisitionBatch(questions, event.at)
+        self.pool.remove(keys)
+        return [StoreQuestions(questions)]
+
+    def _question(self, event: SelectionMade, row: int, key: str, away: bool) -> AskedQuestion:
+        sample = self.pool[key]
+        question_id = f"{derived_seed(self._name, self.selections, row):016x}"
+        stale = away or sample.model_version != self.model_version
+        return question_of(event, row, sample, id=question_id, round=self.round + 1, pool=len(self.pool), stale=stale)
+
+    def _send_questions(self, event: QuestionsStored) -> list[Command]:
+        self.phase = "asking"
+        self.batch.asked_at = event.at
+        self._repeat_at = event.at + REPEAT_QUESTIONS_S
+        return [SendQuestions(self.batch.unanswered(), ""), SavePool()]
+
+    def _repeat_questions(self, event: Tick) -> list[Command]:
+        self._repeat_at = event.at + REPEAT_QUESTIONS_S
+        return [SendQuestions(self.batch.unanswered(), "")]
+
+    # --- labels
+
+    def _hear_answer(self, event: AnswerStored) -> list[Command]:
+        key, question = event.event.key, event.event.question
+        self.labeled.add(key)
+        self.pool.remove([key])
+        if question in self.batch:
+            self.batch.answer(question)
+        return [CloseQuestions((question,), "answered")]
+
+    def _hear_undo(self, event: AnswerStored) -> list[Command]:
+        """Its labeler asks it again; until then it is an open question, or (batch over) in the pool again."""
+        key, question = event.event.key, event.event.question
+        if not event.labeled:
+            self.labeled.discard(key)
+        if question in self.batch:
+            self.batch.take_back(question, event.event.annotator)
+        elif not event.labeled and event.features is not None:
+            self.pool.add(key, event.features)
+        return []
+
+    def _hear_skip(self, event: AnswerStored) -> list[Command]:
+        if event.event.question in self.batch:
+            self.batch.skip(event.event.question, event.event.annotator)
+        return []
+
+    def _want_round(self, event: Tick) -> list[Command]:
+        why = "skipped" if self.batch.is_resolved(len(self.here.labelers)) else "timed_out"
+        closing = self._return_unanswered(event.at, why)
+        self.phase = "holding"
+        return [*closing, WantRound()]
+
+    def _give_up_batch(self, event: Tick) -> list[Command]:
+        """Not one label: these samples cool down, others are asked (or they again, when there are no others)."""
+        skipped = self.batch.is_resolved(len(self.here.labelers))
+        closing = self._return_unanswered(event.at, "skipped" if skipped else "timed_out")
+        self.phase = "collecting"
+        text = "all questions were skipped" if skipped else "nobody answered in time"
+        return [*closing, Note("warning", f"{text}: asking elsewhere")]
+
+    def _return_unanswered(self, at: float, why: str) -> list[Command]:
+        unanswered = self.batch.unanswered()
+        self.batch = AcquisitionBatch()
+        for question in unanswered:
+            self._cooling[question.key] = at + self.rules.skip_cooldown_s
+            if self.pool.add(question.key, question.features) and question.probabilities:
+                self.pool.score(question.key, np.array(question.probabilities, np.float32), question.model_version)
+        self.pool.evict()
+        return [CloseQuestions(tuple(question.id for question in unanswered), why)] if unanswered else []
+
+    # --- after a round
+
+    def _refresh(self, event: RoundOver) -> list[Command]:
+        self.model_version = event.model_version
+        if event.round is not None:
+            self.round = event.round
+        if self.rules.clear_pool:
+            self.pool.clear()
+        self.phase = "refreshing"
+        self._deadline = event.at + self.rules.refresh_timeout_s
+        return [*self.intake.refresh(self.model_version), SavePool()]
+
+    def _collect(self, _: Event) -> list[Command]:
+        self.phase = "collecting"
+        return []
+
+    def _collect_stale(self, _: Tick) -> list[Command]:
+        self.intake.abandon_refresh()
+        self.phase = "collecting"
+        return [Note("warning", "the evaluator does not score: asking by older scores")]
+
+    def _cool(self, event: Tick) -> list[Command]:
+        self.phase = "cooling"
+        self._deadline = min(until for until in self._cooling.values() if until > event.at)
+        return [Note("info", "every sample of the pool was skipped or timed out: waiting before asking again")]
+
+    def _diversify(self, event: Tick) -> list[Command]:
+        self._starved_at = event.at + self.rules.source_timeout_s
+        return [Diversify(), Note("warning", "the sources propose nothing that is not known")]
+
+    def _wait(self, _: Event) -> list[Command]:
+        return []

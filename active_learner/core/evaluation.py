@@ -1,0 +1,400 @@
+"""The evaluation machine: forward, hold the graph, apply its gradient, exactly once a step. Knows messages and numbers of
+steps; not the network, the disk or the wire.
+
+Phases: ready (no graph), holding (the graph of applied + 1 is kept), and while the engine works: forwarding, applying,
+evaluating, saving, restoring. What comes while it works waits, unless it is a repeat. Candidates: scoring.py.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import ClassVar
+
+from active_learner.core import evaluation_words as words
+from active_learner.core.evaluation_events import (
+    RESULTS,
+    TRAINER,
+    Applied,
+    Command,
+    Evaluated,
+    Event,
+    Forwarded,
+    Heard,
+    Impossible,
+    Note,
+    Place,
+    Promotion,
+    Restored,
+    RunApply,
+    RunEvaluate,
+    RunForward,
+    RunPromote,
+    RunRestore,
+    Say,
+)
+from active_learner.core.evaluation_words import TrainingMessage
+from active_learner.core.machine import Machine
+from protocol.errors import RefusalCode
+from protocol.messages import (
+    Forward,
+    Gradient,
+    Message,
+    PositionRequest,
+    Promote,
+    Promoted,
+    Restore,
+    Status,
+    Step,
+)
+
+IDLE = ("ready", "holding")
+WAITING_LIMIT = 64
+"""Messages that wait for the engine: a validation set sent at once. Beyond it the newest is dropped; its sender repeats it."""
+
+
+class EvaluationMachine(Machine[Event, Command]):
+    """One evaluator. `run` "": none yet; the first PositionRequest names it."""
+
+    TABLE: ClassVar[dict[tuple[str, str], str]] = {
+        ("*", "not for us"): "_ignore",
+        ("*", "stale term"): "_refuse_term",
+        ("*", "repeat at work"): "_ignore",
+        ("*", "comes later"): "_let_wait",
+        ("*", "too many"): "_drop",
+        ("*", "new run"): "_adopt_run",
+        ("*", "wrong run"): "_refuse_run",
+        ("*", "new term"): "_adopt_term",
+        ("*", "position request"): "_tell_position",
+        ("*", "past"): "_tell_position",
+        ("*", "misfit"): "_tell_misfit",
+        ("ready", "forward"): "_forward",
+        ("ready", "forward of step"): "_forward",
+        ("holding", "forward repeated"): "_repeat_forward",
+        ("holding", "gradient"): "_apply",
+        ("holding", "step"): "_apply",
+        ("*", "gradient repeated"): "_repeat_applied",
+        ("*", "validate"): "_evaluate",
+        ("*", "promote"): "_save",
+        ("*", "promote repeated"): "_repeat_promoted",
+        ("*", "restore"): "_restore",
+        ("*", "restore needless"): "_tell_position",
+        ("*", "restore impossible"): "_tell_misfit",
+        ("forwarding", "forwarded"): "_hold",
+        ("forwarding", "impossible"): "_refuse_forward",
+        ("applying", "applied"): "_count_step",
+        ("applying", "impossible"): "_refuse_gradient",
+        ("evaluating", "evaluated"): "_answer_validation",
+        ("evaluating", "impossible"): "_refuse_work",
+        ("saving", "saved"): "_answer_promotion",
+        ("saving", "impossible"): "_refuse_work",
+        ("restoring", "restored"): "_stand_there",
+        ("restoring", "impossible"): "_stay_here",
+    }
+
+    def __init__(
+        self,
+        place: Place,
+        *,
+        run: str = "",
+        applied: int = 0,
+        model_version: int = 0,
+        restorable: tuple[int, ...] = (),
+        width: int = 0,
+    ) -> None:
+        super().__init__("ready")
+        self.place = place
+        self.run, self.term = run, 0
+        self.applied, self.model_version, self.restorable, self.width = applied, model_version, restorable, width
+        self.held = 0  # step whose graph is kept; 0: none
+        self.dropped = 0  # messages, because too many waited
+        self._trainer = TRAINER
+        self._work: Heard | None = None
+        self._waiting: deque[Heard] = deque()
+        self._forward_said: Say | None = None
+        self._applied_said: Say | None = None
+        self._promoted_said: Say | None = None
+
+    # --- what an event is now
+
+    def classify(self, event: Event) -> str:
+        if not isinstance(event, Heard):
+            return RESULTS[type(event)]
+        message = event.message
+        if not isinstance(message, TrainingMessage) or not self._is_for_us(event, message):
+            return "not for us"
+        return self._classify_training(message)
+
+    def _is_for_us(self, event: Heard, message: TrainingMessage) -> bool:
+        match message:
+            case Forward():
+                return event.room == self.place.input_room and message.status != Status.SCORE
+            case Step():
+                return event.room == self.place.input_room
+            case Gradient():
+                return event.room == self.place.output_room
+            case Restore():
+                return message.role == self.place.role
+        return True
+
+    def _classify_training(self, message: TrainingMessage) -> str:
+        if self.phase not in IDLE:
+            return self._classify_at_work(message)
+        if isinstance(message, PositionRequest | Restore | Promote) and message.run != self.run:
+            return "new run" if self._may_take_run(message) else "wrong run"
+        if message.term < self.term:
+            return "stale term"
+        if message.term > self.term:
+            return "new term"
+        match message:
+            case PositionRequest():
+                return "position request"
+            case Restore():
+                return self._classify_restore(message)
+            case Promote():
+                return self._classify_promote(message)
+            case Forward(status=Status.VALIDATE):
+                return "validate" if self.run and message.step == self.applied else "misfit"
+        return self._classify_step(message) if self.run else "misfit"
+
+    def _classify_at_work(self, message: TrainingMessage) -> str:
+        assert self._work is not None
+        at_work = [self._work.message, *(heard.message for heard in self._waiting)]
+        if words.identity(message) in map(words.identity, at_work):
+            return "repeat at work"
+        return "too many" if len(self._waiting) >= WAITING_LIMIT else "comes later"
+
+    def _may_take_run(self, message: Message) -> bool:
+        """An evaluator without any training of a run may serve another one."""
+        return isinstance(message, PositionRequest) and not (self.run and (self.applied or self.restorable))
+
+    def _classify_step(self, message: Forward | Step | Gradient) -> str:
+        step = message.step
+        match message:
+            case Forward():
+                if step == self.applied + 1:
+                    return "forward repeated" if self.held == step else "forward"
+            case Gradient():
+                if step == self.held:
+                    return "gradient"
+                if step == self.applied and self._applied_said is not None:
+                    return "gradient repeated"
+            case Step():
+                if not (self.place.first and self.place.last):
+                    return "misfit"
+                if step == self.held:
+                    return "step"
+                if step == self.applied:
+                    return "forward repeated" if self.held == step + 1 else "forward of step"
+        return "past" if step <= self.applied else "misfit"
+
+    def _classify_restore(self, message: Restore) -> str:
+        if message.step == self.applied:
+            return "restore needless"
+        return "restore" if message.step in (0, *self.restorable) else "restore impossible"
+
+    def _classify_promote(self, message: Promote) -> str:
+        if message.step != self.applied:
+            return "misfit"
+        said = self._promoted_said.message if self._promoted_said else None
+        known = isinstance(said, Promoted) and (said.round, said.step) == (message.round, message.step)
+        return "promote repeated" if known else "promote"
+
+    # --- who speaks for which run and term
+
+    def _adopt_run(self, event: Heard) -> list[Command]:
+        message = event.message
+        assert isinstance(message, PositionRequest)
+        self.run, self.term = message.run, message.term
+        self._forget_replies()
+        return self.handle(event)
+
+    def _adopt_term(self, event: Heard) -> list[Command]:
+        assert isinstance(event.message, TrainingMessage)
+        self.term = event.message.term
+        self._forget_replies()
+        return self.handle(event)
+
+    def _forget_replies(self) -> None:
+        """What was said to another trainer, or before a restore, answers nothing any more; the kept graph goes too."""
+        self.held = 0
+        self.phase = "ready"
+        self._forward_said = self._applied_said = self._promoted_said = None
+
+    def _refuse_term(self, event: Heard) -> list[Command]:
+        assert isinstance(event.message, TrainingMessage)
+        text = f"term {event.message.term} is over: this evaluator serves term {self.term}"
+        return [self._refusal(event, RefusalCode.STALE_TERM, text, to=event.name)]
+
+    def _refuse_run(self, event: Heard) -> list[Command]:
+        message = event.message
+        assert isinstance(message, PositionRequest | Restore | Promote)
+        text = f"{self.place.role} has checkpoints of run {self.run or 'none'}, not of run {message.run}"
+        return [self._refusal(event, RefusalCode.WRONG_RUN, text, to=event.name)]
+
+    # --- where it stands
+
+    def _tell_position(self, event: Heard) -> list[Command]:
+        """Past: a late copy of something done. No `why`, so that a trainer that stands at the same step goes on."""
+        if event.role == TRAINER:
+            self._trainer = event.name
+        return [self._position("")]
+
+    def _tell_misfit(self, event: Heard) -> list[Command]:
+        assert isinstance(event.message, TrainingMessage)
+        return [self._position(words.misfit(self, event.message))]
+
+    def _position(self, why: str) -> Say:
+        return Say(f"@{self._trainer}", words.position(self, why))
+
+    # --- steps
+
+    def _forward(self, event: Heard) -> list[Command]:
+        message = event.message
+        assert isinstance(message, Forward | Step)
+        self._begin("forwarding", event)
+        return [RunForward(self.applied + 1, message.seed, message.data)]
+
+    def _hold(self, event: Forwarded) -> list[Command]:
+        message = self._done("holding")
+        assert isinstance(message, Forward | Step)
+        self.held = self.applied + 1
+        self.width = event.predictions.shape[1]
+        self._forward_said = Say(self.place.output_room, words.predictions(message, self.held, event.predictions))
+        return [self._forward_said, *self._resume()]
+
+    def _refuse_forward(self, event: Impossible) -> list[Command]:
+        heard = self._worked()
+        self._done("ready")
+        return [self._refusal(heard, event.code, event.text, step=self.applied + 1), *self._resume()]
+
+    def _repeat_forward(self, _: Heard) -> list[Command]:
+        assert self._forward_said is not None
+        return [self._forward_said]
+
+    def _apply(self, event: Heard) -> list[Command]:
+        message = event.message
+        assert isinstance(message, Gradient | Step)
+        fused = isinstance(message, Step)
+        gradient = message.gradient if isinstance(message, Step) else message.data
+        if gradient is None:
+            return [self._refusal(event, RefusalCode.SHAPE, f"GRADIENT of step {message.step} has no data")]
+        self._begin("applying", event)
+        return [RunApply(self.held, gradient, not fused and (self.place.input_gradient or not self.place.first))]
+
+    def _count_step(self, event: Applied) -> list[Command]:
+        heard = self._worked()
+        self._done("ready")
+        self.applied, self.held = self.held, 0
+        self._forward_said = self._applied_said = self._promoted_said = None
+        if isinstance(heard.message, Step):
+            return self._forward(heard)
+        reply = Gradient(term=self.term, step=self.applied, data=event.input_gradient)
+        self._applied_said = Say(self.place.input_room, reply)
+        return [self._applied_said, *self._resume()]
+
+    def _refuse_gradient(self, event: Impossible) -> list[Command]:
+        heard = self._worked()
+        self._done("holding")
+        return [self._refusal(heard, event.code, event.text), *self._resume()]
+
+    def _repeat_applied(self, _: Heard) -> list[Command]:
+        assert self._applied_said is not None
+        return [self._applied_said]
+
+    # --- validation
+
+    def _evaluate(self, event: Heard) -> list[Command]:
+        assert isinstance(event.message, Forward)
+        self._begin("evaluating", event)
+        return [RunEvaluate(event.message.data)]
+
+    def _answer_validation(self, event: Evaluated) -> list[Command]:
+        message = self._done(self._rest())
+        assert isinstance(message, Forward)
+        return [Say(self.place.output_room, replace(message, data=event.predictions)), *self._resume()]
+
+    def _refuse_work(self, event: Impossible) -> list[Command]:
+        heard = self._worked()
+        self._done(self._rest())
+        return [self._refusal(heard, event.code, event.text), Note("error", event.text), *self._resume()]
+
+    # --- promotion and restoration
+
+    def _save(self, event: Heard) -> list[Command]:
+        message = event.message
+        assert isinstance(message, Promote)
+        self._begin("saving", event)
+        return [RunPromote(self.run, message.round, message.step)]
+
+    def _answer_promotion(self, event: Promotion) -> list[Command]:
+        message = self._done(self._rest())
+        assert isinstance(message, Promote)
+        self.model_version, self.restorable = self.applied, event.restorable
+        reply = Promoted(self.term, self.place.role, message.round, self.applied, event.digest)
+        self._promoted_said = Say(f"@{self._trainer}", reply)
+        return [self._promoted_said, *self._resume()]
+
+    def _repeat_promoted(self, _: Heard) -> list[Command]:
+        assert self._promoted_said is not None
+        return [self._promoted_said]
+
+    def _restore(self, event: Heard) -> list[Command]:
+        assert isinstance(event.message, Restore)
+        self._begin("restoring", event)
+        return [RunRestore(self.run, event.message.step)]
+
+    def _stand_there(self, event: Restored) -> list[Command]:
+        self._done("ready")
+        self._forget_replies()
+        self.applied, self.model_version, self.restorable = event.applied, event.model_version, event.restorable
+        return [self._position(""), Note("info", f"back at step {self.applied}"), *self._resume()]
+
+    def _stay_here(self, event: Impossible) -> list[Command]:
+        self._done(self._rest())
+        if event.restorable is not None:
+            self.restorable = event.restorable
+        return [self._position(event.text), Note("warning", event.text), *self._resume()]
+
+    # --- small things
+
+    def _ignore(self, event: Heard) -> list[Command]:
+        return []
+
+    def _drop(self, _: Heard) -> list[Command]:
+        self.dropped += 1
+        return []
+
+    def _let_wait(self, event: Heard) -> list[Command]:
+        self._waiting.append(event)
+        return []
+
+    def _resume(self) -> list[Command]:
+        """The engine is free: what waited comes now, in its order, until it is at work again."""
+        commands: list[Command] = []
+        while self._waiting and self.phase in IDLE:
+            commands += self.handle(self._waiting.popleft())
+        return commands
+
+    def _begin(self, phase: str, work: Heard) -> None:
+        if work.role == TRAINER:
+            self._trainer = work.name
+        self.phase, self._work = phase, work
+
+    def _worked(self) -> Heard:
+        assert self._work is not None
+        return self._work
+
+    def _done(self, phase: str) -> Message:
+        """Back to `phase`; returns the message that was worked on."""
+        message = self._worked().message
+        self.phase, self._work = phase, None
+        return message
+
+    def _rest(self) -> str:
+        return "holding" if self.held else "ready"
+
+    def _refusal(self, event: Heard, code: str, text: str, *, step: int | None = None, to: str | None = None) -> Say:
+        """To the trainer; `to`: who said something in the name of another run or term."""
+        refused = words.refusal(self.place.role, event.message, code, text, step)
+        return Say(f"@{to or self._trainer}", refused)

@@ -1,0 +1,197 @@
+"""What the evaluation machine is told and what it wants done. Knows no behaviour (evaluation.py does)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from protocol.messages import Message
+
+Array = NDArray[Any]
+
+TRAINER = "trainer"
+"""Role, and name as long as none of that role was heard, of whom refusals and positions are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this evaluator stands in the network: rooms, and whether its input or output is the network's own."""
+
+    role: str
+    input_room: str
+    output_room: str
+    evolution_room: str
+    first: bool
+    last: bool
+    input_gradient: bool = False
+    """Send the gradient with respect to the input even when nobody stands before us."""
+
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """A message of a peer. `room` as it was said in; "" when direct. `name` and `role` are the sender's."""
+
+    message: Message
+    room: str
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forwarded:
+    """The batch went through and its graph is kept."""
+
+    predictions: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Applied:
+    """The optimizer made its step."""
+
+    input_gradient: Array | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluated:
+    predictions: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """The snapshot is taken and its checkpoint is on the disk."""
+
+    digest: str
+    restorable: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    applied: int
+    model_version: int
+    restorable: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """What was to be done for training was refused, with nothing changed. `code`: one of errors.RefusalCode."""
+
+    code: str
+    text: str
+    restorable: tuple[int, ...] | None = None
+    """The checkpoints that are left, when one turned out to be damaged."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """What the promoted snapshot says of the candidates `ticket`."""
+
+    ticket: str
+    model_version: int
+    probabilities: Array
+    fitness: Array
+    embeddings: Array | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inferred:
+    """What the promoted snapshot makes of the candidates `ticket` on their way through a chain."""
+
+    ticket: str
+    model_version: int
+    predictions: Array
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringFailed:
+    ticket: str
+    code: str
+    text: str
+
+
+Event = Heard | Forwarded | Applied | Evaluated | Promotion | Restored | Impossible
+RESULTS = {
+    Forwarded: "forwarded",
+    Applied: "applied",
+    Evaluated: "evaluated",
+    Promotion: "saved",
+    Restored: "restored",
+    Impossible: "impossible",
+}
+"""What the trigger of an answer of the engine is called."""
+ScoringEvent = Heard | Scored | Inferred | ScoringFailed
+
+# --- commands: all but Say and Note are answered by one event of above, or by Impossible or ScoringFailed --------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunForward:
+    step: int
+    seed: int
+    batch: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunApply:
+    step: int
+    gradient: Array
+    want_input_gradient: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunEvaluate:
+    """By the present weights."""
+
+    batch: Array
+
+
+@dataclass(frozen=True, slots=True)
+class RunPromote:
+    """Snapshot, checkpoint, digest."""
+
+    run: str
+    round: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRestore:
+    """Back to the checkpoint of `step`; 0: the network as it was first made."""
+
+    run: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunScore:
+    ticket: str
+    batch: Array
+    embeddings: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunInfer:
+    ticket: str
+    batch: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Say:
+    """`room`: a room, or "@name" for one peer."""
+
+    room: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    level: str
+    text: str
+
+
+Command = RunForward | RunApply | RunEvaluate | RunPromote | RunRestore | Say | Note
+ScoringCommand = RunScore | RunInfer | Say | Note

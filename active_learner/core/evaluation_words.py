@@ -1,0 +1,97 @@
+"""What an evaluator says of itself: positions, refusals, predictions. Knows messages; decides nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from active_learner.core.evaluation_events import Place
+from protocol.messages import (
+    Forward,
+    Gradient,
+    Message,
+    Position,
+    PositionRequest,
+    Promote,
+    Restore,
+    Status,
+    Step,
+    StepRefused,
+)
+
+TrainingMessage = Forward | Gradient | Step | PositionRequest | Restore | Promote
+
+
+class Standing(Protocol):
+    """Where an evaluator stands."""
+
+    place: Place
+    run: str
+    term: int
+    applied: int
+    held: int
+    model_version: int
+    restorable: tuple[int, ...]
+    width: int
+
+
+def position(here: Standing, why: str) -> Position:
+    return Position(
+        term=here.term,
+        run=here.run,
+        role=here.place.role,
+        applied=here.applied,
+        model_version=here.model_version,
+        restorable=here.restorable,
+        fused=here.place.first and here.place.last,
+        width=here.width,
+        why=why,
+    )
+
+
+def misfit(here: Standing, message: TrainingMessage) -> str:
+    """Why `message` cannot be done from here."""
+    kind = type(message).__name__.upper()
+    step = getattr(message, "step", 0)
+    if not here.run:
+        return f"{kind} of step {step} before any POSITION_REQUEST: the run is not known"
+    if isinstance(message, Step) and not (here.place.first and here.place.last):
+        return "STEP is for a single evaluator; this is one of a chain"
+    if isinstance(message, Restore):
+        return f"there is no checkpoint of step {step}"
+    graph = f"the graph of step {here.held} is kept" if here.held else "no graph is kept"
+    return f"{kind} of step {step} does not fit: {here.applied} is applied, {graph}"
+
+
+def refusal(role: str, message: Message, code: str, text: str, step: int | None = None) -> StepRefused:
+    """`step` None: the message's own."""
+    return StepRefused(
+        term=getattr(message, "term", 0),
+        step=getattr(message, "step", 0) if step is None else step,
+        ticket=getattr(message, "ticket", ""),
+        role=role,
+        code=str(code),
+        text=text,
+    )
+
+
+def predictions(asked: Forward | Step, step: int, data: NDArray[Any]) -> Forward:
+    """The FORWARD that answers a FORWARD or STEP."""
+    return Forward(
+        term=asked.term,
+        step=step,
+        status=Status.TRAIN,
+        ticket="",
+        round=asked.round,
+        epoch=asked.epoch,
+        batch=asked.batch,
+        seed=asked.seed,
+        data=data,
+    )
+
+
+def identity(message: Message) -> tuple[object, ...]:
+    """Two messages of the same identity ask for the same thing."""
+    names = ("term", "step", "ticket", "run", "round")
+    return (type(message), *(getattr(message, name, None) for name in names))

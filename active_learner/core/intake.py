@@ -1,0 +1,127 @@
+"""Candidates on their way into the pool: waiting for scores, taken, receipted; and the pool's own refreshes.
+
+Knows the pool and who is known already; not when to ask.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from active_learner.core.asking_events import CandidatesHeard, Command, Refresh, ScoresHeard, SendReceipt
+from active_learner.core.pool import Pool
+
+PARKED_LIMIT = 256
+"""Batches that wait for their scores; beyond it the oldest is dropped: its source sends it again."""
+
+RECEIPTS_LIMIT = 1024
+"""Receipts kept for a repeat; older repeats are taken as new and come out as known."""
+
+REFRESH_ROWS = 512
+"""Samples in one refresh: small enough that training steps of the evaluator do not wait long for it."""
+
+
+class Intake:
+    """Counts every candidate exactly once: new + known + refused."""
+
+    def __init__(self, pool: Pool, is_known: Callable[[str], bool], prefix: str, at: float) -> None:
+        """`is_known`: labeled or asked. `prefix` makes the ids of refreshes unlike those of another trainer."""
+        self.pool = pool
+        self._is_known = is_known
+        self._prefix = prefix
+        self._parked: OrderedDict[str, CandidatesHeard] = OrderedDict()
+        self._receipts: OrderedDict[str, SendReceipt] = OrderedDict()
+        self._refreshing: dict[str, tuple[str, ...]] = {}
+        self._refreshes = 0
+        self.last_new_at = at
+        self.counters = dict.fromkeys(("new", "known", "refused", "evicted", "dropped_unscored", "stray_scores"), 0)
+
+    @property
+    def waiting(self) -> int:
+        """Batches without scores."""
+        return len(self._parked)
+
+    @property
+    def refreshing(self) -> bool:
+        return bool(self._refreshing)
+
+    def hear(self, event: CandidatesHeard) -> list[Command]:
+        """A batch: park it for its scores; one that is known whole is receipted at once, a repeat as before."""
+        receipt = self._receipts.get(event.id)
+        if receipt is not None:
+            return [replace(receipt, session=event.session)]
+        if event.id in self._parked:
+            self._parked[event.id] = replace(self._parked[event.id], session=event.session)
+            return []
+        if all(key in self.pool or self._is_known(key) for key in event.keys):
+            return [self._receipt(event, 0, 0)]
+        self._parked[event.id] = event
+        if len(self._parked) > PARKED_LIMIT:
+            self._parked.popitem(last=False)
+            self.counters["dropped_unscored"] += 1
+        return []
+
+    def knows_scores(self, event: ScoresHeard) -> bool:
+        """They are for a parked batch or a refresh of ours, and have its number of rows."""
+        parked = self._parked.get(event.re)
+        rows = len(parked.keys) if parked is not None else len(self._refreshing.get(event.re, ()))
+        return rows > 0 and event.probabilities.shape == (rows, self.pool.classes)
+
+    def score(self, event: ScoresHeard) -> list[Command]:
+        """Scores of a parked batch bring it into the pool; those of a refresh renew the pool's."""
+        keys = self._refreshing.pop(event.re, None)
+        if keys is not None:
+            for key, row in zip(keys, event.probabilities, strict=True):
+                self.pool.score(key, row, event.model_version)
+            return []
+        return [self._take(self._parked.pop(event.re), event)]
+
+    def stray(self) -> None:
+        self.counters["stray_scores"] += 1
+
+    def take_unscored(self, at: float) -> list[Command]:
+        """Nobody will score them soon: take all that is parked as it is."""
+        batches = list(self._parked.values())
+        self._parked.clear()
+        return [self._take(replace(batch, at=at), None) for batch in batches]
+
+    def refresh(self, model_version: int) -> list[Command]:
+        """Ask for the scores that are not of this model, the most uncertain samples first."""
+        self._refreshing.clear()
+        outdated = self.pool.outdated(model_version)
+        commands: list[Command] = []
+        for start in range(0, len(outdated), REFRESH_ROWS):
+            chunk = outdated[start : start + REFRESH_ROWS]
+            self._refreshes += 1
+            refresh_id = f"{self._prefix}-{self._refreshes}"
+            self._refreshing[refresh_id] = tuple(sample.key for sample in chunk)
+            commands.append(Refresh(refresh_id, np.stack([sample.features for sample in chunk])))
+        return commands
+
+    def abandon_refresh(self) -> None:
+        self._refreshing.clear()
+
+    def _take(self, batch: CandidatesHeard, scores: ScoresHeard | None) -> Command:
+        new = 0
+        for row, key in enumerate(batch.keys):
+            if self._is_known(key):
+                continue
+            new += self.pool.add(key, batch.features[row])
+            if scores is not None:
+                self.pool.score(key, scores.probabilities[row], scores.model_version)
+        if new:
+            self.last_new_at = batch.at if scores is None else scores.at
+        return self._receipt(batch, new, self.pool.evict())
+
+    def _receipt(self, batch: CandidatesHeard, new: int, evicted: int) -> SendReceipt:
+        known = len(batch.keys) - new
+        receipt = SendReceipt(batch.session, batch.id, new, known, batch.refused, evicted, batch.text)
+        for name, count in (("new", new), ("known", known), ("refused", batch.refused), ("evicted", evicted)):
+            self.counters[name] += count
+        self._receipts[batch.id] = receipt
+        if len(self._receipts) > RECEIPTS_LIMIT:
+            self._receipts.popitem(last=False)
+        return receipt

@@ -1,0 +1,359 @@
+"""The peer's side of its session: HELLO, JOIN, presence, heartbeat. Knows no socket, clock or randomness.
+
+A restarted broker is found by UNKNOWN, the answer to the first message after it, which is a PING at the latest; a broker
+that is gone by `LOST_S` of silence. Either way HELLO is said again and all rooms are joined again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from active_learner.core.machine import Machine
+from protocol.limits import MAX_MESSAGE_BYTES, MAX_SEQUENCE
+from protocol.messages import Bye, Hello, Join, Joined, Leave, Member, Message, Ping, Presence, Refused, Welcome
+
+HELLO_S = 0.25
+"""Between two HELLOs without answer: half of the longest wait of the transport before it connects again."""
+
+PING_S = 0.5
+"""Between two PINGs: bounds how long a restarted broker stays unnoticed by a peer that says nothing."""
+
+JOIN_S = 0.5
+"""Between two JOINs without answer."""
+
+LOST_S = 2.0
+"""Silence, in spite of PINGs, after which the broker is lost."""
+
+BUSY_S = 1.0
+"""A longer time between two ticks was our own doing: silence during it proves nothing."""
+
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The broker said something to us; `sequence` is that of our message that it answers, or 0."""
+
+    message: Message
+    sequence: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Join a room (qualified), now and after every reconnect."""
+
+    room: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unwant:
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    why: str
+
+
+Event = Heard | Tick | Want | Unwant | Finish
+
+
+# --- commands -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Send it to the broker with this session and sequence. When it cannot be sent, a later tick says it again."""
+
+    message: Message
+    session: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoomJoined:
+    room: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRefused:
+    """The room will not be joined; it is not wanted any more."""
+
+    room: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Somebody is now in a room (`here`), or not any more."""
+
+    room: str
+    member: Member
+    here: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """Welcomed, and all wanted rooms are joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """The broker, or our session on it, is lost."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """HELLO was refused; it will be said again."""
+
+    code: str
+    text: str
+
+
+Command = Say | RoomJoined | RoomRefused | Seen | Up | Down | Rejected
+
+
+class Session(Machine[Event, Command]):
+    """Phases: greeting (no session), joining (a session, rooms missing), ready, closed."""
+
+    TABLE: ClassVar[dict[tuple[str, str], str]] = {
+        ("greeting", "tick"): "_greet",
+        ("greeting", "Welcome"): "_welcomed",
+        ("greeting", "Refused"): "_rejected",
+        ("greeting", "want"): "_want_later",
+        ("greeting", "unwant"): "_unwant_later",
+        ("greeting", "finish"): "_close",
+        ("greeting", "stale"): "_nothing",
+        ("joining", "tick"): "_join_again",
+        ("joining", "Welcome"): "_welcomed_again",
+        ("joining", "Joined"): "_joined",
+        ("joining", "Presence"): "_presence",
+        ("joining", "Refused"): "_room_refused",
+        ("joining", "Unknown"): "_forgotten",
+        ("joining", "want"): "_want",
+        ("joining", "unwant"): "_unwant",
+        ("joining", "finish"): "_say_bye",
+        ("joining", "stale"): "_nothing",
+        ("joining", "silence"): "_lost",
+        ("ready", "tick"): "_beat",
+        ("ready", "Welcome"): "_welcomed_again",
+        ("ready", "Joined"): "_joined",
+        ("ready", "Presence"): "_presence",
+        ("ready", "Refused"): "_room_refused",
+        ("ready", "Unknown"): "_forgotten",
+        ("ready", "want"): "_want",
+        ("ready", "unwant"): "_unwant",
+        ("ready", "finish"): "_say_bye",
+        ("ready", "stale"): "_nothing",
+        ("ready", "silence"): "_lost",
+        ("closed", "tick"): "_nothing",
+        ("closed", "stale"): "_nothing",
+        ("closed", "finish"): "_nothing",
+    }
+    HEARD: ClassVar[dict[str, frozenset[str]]] = {
+        "greeting": frozenset({"Welcome", "Refused"}),
+        "joining": frozenset({"Welcome", "Joined", "Presence", "Refused", "Unknown"}),
+        "ready": frozenset({"Welcome", "Joined", "Presence", "Refused", "Unknown"}),
+        "closed": frozenset(),
+    }
+    """What matters in each phase; all else that the broker says (late answers, PONG, PROBE) is stale."""
+
+    def __init__(self, hello: Hello) -> None:
+        super().__init__("greeting")
+        self.hello = hello
+        self.number = 0
+        self.broker = ""
+        self.max_message_bytes = MAX_MESSAGE_BYTES
+        self.rooms: dict[str, dict[int, Member]] = {}
+        """Joined rooms and the others in them."""
+        self.heard_at = 0.0
+        self._sequence = 0
+        self._wanted: dict[str, float] = {}
+        self._asked: dict[int, str] = {}
+        self._hello_at = -HELLO_S
+        self._ping_at = 0.0
+        self._tick_at = 0.0
+
+    def classify(self, event: Event) -> str:
+        if isinstance(event, Heard):
+            name = type(event.message).__name__
+            return name if name in self.HEARD[self.phase] else "stale"
+        if isinstance(event, Tick):
+            silent = event.at - self.heard_at > LOST_S and event.at - self._tick_at <= BUSY_S
+            return "silence" if silent and self.phase in ("joining", "ready") else "tick"
+        return type(event).__name__.lower()
+
+    def next_sequence(self) -> int:
+        """The number of the next message that we say: 1, 2, ... and round again."""
+        self._sequence = self._sequence % MAX_SEQUENCE + 1
+        return self._sequence
+
+    def member(self, number: int) -> Member | None:
+        """Who has that session number, when we share a room."""
+        return next((members[number] for members in self.rooms.values() if number in members), None)
+
+    # --- greeting --------------------------------------------------------------------------------------------------
+
+    def _greet(self, event: Tick) -> list[Command]:
+        self._tick_at = event.at
+        if event.at - self._hello_at < HELLO_S:
+            return []
+        self._hello_at = event.at
+        return [Say(self.hello, 0, self.next_sequence())]
+
+    def _welcomed(self, event: Heard) -> list[Command]:
+        welcome = event.message
+        assert isinstance(welcome, Welcome)
+        self.number, self.broker, self.max_message_bytes = welcome.session, welcome.broker, welcome.max_message_bytes
+        self.heard_at = self._ping_at = self._tick_at = event.at
+        self.phase = "joining"
+        if not self._wanted:
+            return self._complete()
+        return [self._join(room, event.at) for room in self._wanted]
+
+    def _rejected(self, event: Heard) -> list[Command]:
+        refused = event.message
+        assert isinstance(refused, Refused)
+        return [Rejected(refused.code, refused.text)]
+
+    def _want_later(self, event: Want) -> list[Command]:
+        self._wanted[event.room] = event.at
+        return []
+
+    def _unwant_later(self, event: Unwant) -> list[Command]:
+        self._wanted.pop(event.room, None)
+        return []
+
+    # --- joining and ready -----------------------------------------------------------------------------------------
+
+    def _welcomed_again(self, event: Heard) -> list[Command]:
+        """The answer to a repeated HELLO; another number means that the broker began a new session."""
+        welcome = event.message
+        assert isinstance(welcome, Welcome)
+        if welcome.session == self.number:
+            return self._nothing(event)
+        return self._down("the broker began a new session") + self._welcomed(event)
+
+    def _want(self, event: Want) -> list[Command]:
+        if event.room in self.rooms:
+            return [RoomJoined(event.room, tuple(self.rooms[event.room].values()))]
+        return [self._join(event.room, event.at)]
+
+    def _unwant(self, event: Unwant) -> list[Command]:
+        self._wanted.pop(event.room, None)
+        if self.rooms.pop(event.room, None) is None:
+            return []
+        return [Say(Leave(event.room), self.number, self.next_sequence())]
+
+    def _joined(self, event: Heard) -> list[Command]:
+        joined = event.message
+        assert isinstance(joined, Joined)
+        self.heard_at = event.at
+        if joined.room not in self._wanted or joined.room in self.rooms:
+            return []
+        self.rooms[joined.room] = {member.session: member for member in joined.members}
+        seen = [Seen(joined.room, member, True, "present") for member in joined.members]
+        done = self._complete() if self.phase == "joining" else []
+        return [RoomJoined(joined.room, joined.members), *seen, *done]
+
+    def _complete(self) -> list[Command]:
+        if self.rooms.keys() < self._wanted.keys():
+            return []
+        self.phase = "ready"
+        return [Up()]
+
+    def _room_refused(self, event: Heard) -> list[Command]:
+        """Only a refused JOIN concerns the session; what else was refused is the peer's to count."""
+        refused = event.message
+        assert isinstance(refused, Refused)
+        self.heard_at = event.at
+        room = self._asked.pop(event.sequence, None)
+        if room is None or room in self.rooms or room not in self._wanted:
+            return []
+        del self._wanted[room]
+        done = self._complete() if self.phase == "joining" else []
+        return [RoomRefused(room, refused.code, refused.text), *done]
+
+    def _presence(self, event: Heard) -> list[Command]:
+        presence = event.message
+        assert isinstance(presence, Presence)
+        self.heard_at = event.at
+        members = self.rooms.get(presence.room)
+        if members is None:
+            return []
+        member, here = presence.member, presence.event == "joined"
+        if here == (member.session in members):
+            return []
+        if here:
+            members[member.session] = member
+        else:
+            del members[member.session]
+        return [Seen(presence.room, member, here, presence.why)]
+
+    def _beat(self, event: Tick) -> list[Command]:
+        if event.at - self._tick_at > BUSY_S:
+            self.heard_at = event.at
+        self._tick_at = event.at
+        late = [room for room, asked in self._wanted.items() if room not in self.rooms and event.at - asked >= JOIN_S]
+        says: list[Command] = [self._join(room, event.at) for room in late]
+        if event.at - self._ping_at >= PING_S:
+            self._ping_at = event.at
+            sequence = self.next_sequence()
+            says.append(Say(Ping(str(sequence)), self.number, sequence))
+        return says
+
+    _join_again = _beat
+
+    def _join(self, room: str, at: float) -> Say:
+        self._wanted[room] = at
+        sequence = self.next_sequence()
+        self._asked[sequence] = room
+        while len(self._asked) > 4 * len(self._wanted):
+            del self._asked[next(iter(self._asked))]
+        return Say(Join(room), self.number, sequence)
+
+    # --- ends ------------------------------------------------------------------------------------------------------
+
+    def _forgotten(self, event: Heard) -> list[Command]:
+        """UNKNOWN: say HELLO at once. Those that are answered UNKNOWN after this were sent before it."""
+        self._hello_at = event.at
+        return [*self._down("the broker does not know us any more"), Say(self.hello, 0, self.next_sequence())]
+
+    def _lost(self, event: Tick) -> list[Command]:
+        return self._down(f"the broker was silent for {LOST_S:g} s")
+
+    def _down(self, why: str) -> list[Command]:
+        left = [Seen(room, member, False, why) for room, members in self.rooms.items() for member in members.values()]
+        self.number = 0
+        self.rooms = {}
+        self._asked.clear()
+        self.phase = "greeting"
+        return [*left, Down(why)]
+
+    def _say_bye(self, event: Finish) -> list[Command]:
+        say = Say(Bye(event.why), self.number, self.next_sequence())
+        self._close(event)
+        return [say]
+
+    def _close(self, event: Finish) -> list[Command]:
+        self.phase, self.number, self.rooms = "closed", 0, {}
+        return []
+
+    def _nothing(self, event: Event) -> list[Command]:
+        if isinstance(event, Heard):
+            self.heard_at = event.at
+        return []

@@ -1,0 +1,48 @@
+"""Two small networks to start from: melody (the tutorial's) and digits. A factory returns any torch.nn.Module.
+
+A network takes (batch, *sample shape) float32, whatever the dtype of the samples, and returns (batch, classes) logits.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Scaled(nn.Module):
+    """Multiplies by a constant: 16 grey levels become 0 to 1."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return batch * self.factor
+
+
+def melody(bits: int = 128, ratings: int = 6) -> nn.Module:
+    """Genomes of bits, (batch, 128), to logits of the ratings 0 to 5: 128-256-64-16-6 with ReLU."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(bits, 256),
+        nn.ReLU(),
+        nn.Linear(256, 64),
+        nn.ReLU(),
+        nn.Linear(64, 16),
+        nn.ReLU(),
+        nn.Linear(16, ratings),
+    )
+
+
+def digits(
+    hidden: int = 128, dropout: float = 0.0, pixels: int = 64, classes: int = 10, scale: float = 1 / 16
+) -> nn.Module:
+    """Images of 8 x 8 pixels with values 0 to 16, (batch, 64) or (batch, 8, 8), to logits: 64-128-64-10 with ReLU.
+
+    `dropout`: chance of each hidden number to be left out in training; seeded by step, so a replay drops the same.
+    """
+    layers: list[nn.Module] = [nn.Flatten(), Scaled(scale)]
+    for width, following in ((pixels, hidden), (hidden, 64)):
+        layers += [nn.Linear(width, following), nn.ReLU()]
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers, nn.Linear(64, classes))

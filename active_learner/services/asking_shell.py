@@ -1,0 +1,213 @@
+"""Runs the asking machine: its commands become messages and commits, their results its next events.
+
+Knows rooms, the strategy and the book; decides nothing (core/asking.py does).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import numpy as np
+
+from active_learner.core import asking_events as told
+from active_learner.core.asking import RANDOM, AskingMachine
+from active_learner.core.records import AskedQuestion, Features, SampleSpec, canonical, content_key
+from active_learner.core.seeds import derived_seed
+from active_learner.errors import StoreError
+from active_learner.services.label_book import LabelBook
+from active_learner.strategies.base import QueryStrategy
+from protocol.messages import (
+    Answer,
+    AnswerReceipt,
+    Candidates,
+    Control,
+    Member,
+    Message,
+    Question,
+    QuestionClosed,
+    Scores,
+    Taken,
+)
+
+
+class AskingShell:
+    """`say(room, message)` also takes "@name"; `on_round()` is called when a round is wanted."""
+
+    def __init__(
+        self,
+        machine: AskingMachine,
+        spec: SampleSpec,
+        seed: int,
+        book: LabelBook,
+        strategies: dict[str, QueryStrategy],
+        rooms: tuple[str, str, str],
+        *,
+        say: Callable[[str, Message], object],
+        on_round: Callable[[], None],
+        note: Callable[[str, str], None],
+        spawn: Callable[[Awaitable[None]], None],
+    ) -> None:
+        """`strategies`: "" is the configured one, "random" for the initial labels. `rooms`: evolution, user, control."""
+        self.machine = machine
+        self._spec, self._seed, self._book, self._strategies = spec, seed, book, strategies
+        self._evolution, self._user, self._control = rooms
+        self._say, self._on_round, self._note, self._spawn = say, on_round, note, spawn
+        self._events: deque[told.Event] = deque()
+        self._is_running = False
+        self._tick_is_due = False
+        self._names: dict[int, str] = {}
+        self._does: dict[type[Any], Callable[[Any], None]] = {
+            told.Select: self._select,
+            told.StoreQuestions: self._store_questions,
+            told.SendQuestions: self._send_questions,
+            told.CloseQuestions: self._close_questions,
+            told.SendReceipt: self._send_receipt,
+            told.Refresh: self._refresh,
+            told.WantRound: lambda _: self._on_round(),
+            told.SavePool: self._save_pool,
+            told.Diversify: self._diversify,
+            told.Note: lambda command: self._note(command.level, command.text),
+        }
+
+    def handle(self, event: told.Event) -> None:
+        """Feed one event and do what it leads to; a Tick follows soon, because decisions are rows of Tick."""
+        self._events.append(event)
+        if self._is_running:
+            return
+        self._is_running = True
+        try:
+            while self._events:
+                for command in self.machine.handle(self._events.popleft()):
+                    self._does[type(command)](command)
+        finally:
+            self._is_running = False
+        if not self._tick_is_due and not isinstance(event, told.Tick):
+            self._tick_is_due = True
+            asyncio.get_running_loop().call_soon(self._tick)
+
+    def _tick(self) -> None:
+        self._tick_is_due = False
+        self.handle(told.Tick(_now()))
+
+    # --- what others say
+
+    def candidates_heard(self, message: Candidates, session: int, sender: Member | None) -> None:
+        if sender is not None:
+            self._names[session] = sender.name
+        keys, features, text = _fit_rows(message.features, self._spec)
+        refused = len(message.features) - len(keys) if message.features.ndim else 1
+        self.handle(told.CandidatesHeard(message.id, session, keys, features, refused, text, _now()))
+
+    def scores_heard(self, message: Scores) -> None:
+        self.handle(told.ScoresHeard(message.re, message.model_version, message.probabilities, _now()))
+
+    def answer_heard(self, answer: Answer, reply: Callable[[Message], object]) -> None:
+        """Commit, then say so."""
+
+        async def record() -> None:
+            try:
+                outcome = await self._book.record(answer)
+            except StoreError as error:  # a full disk: nothing is stored, the labeler keeps it and sends it again
+                reply(AnswerReceipt(answer.id, answer.question, "storage_full", str(error)))
+                return
+            reply(AnswerReceipt(answer.id, answer.question, outcome.status, outcome.text))
+            if outcome.event is not None:
+                self.handle(told.AnswerStored(outcome.event, outcome.status, outcome.labeled, outcome.features, _now()))
+
+        self._spawn(record())
+
+    # --- commands
+
+    def _select(self, command: told.Select) -> None:
+        strategy = self._strategies[command.strategy]
+        name = strategy.name if command.strategy != RANDOM else RANDOM
+        seed = derived_seed("select", self._seed, len(self.machine.labeled), command.number)
+
+        async def select() -> None:
+            choose = lambda: strategy.select(command.view, command.count, np.random.default_rng(seed))  # noqa: E731
+            selection = await asyncio.get_running_loop().run_in_executor(None, choose)
+            self.handle(told.SelectionMade(command.view, selection, name, _now(), time.time()))
+
+        self._spawn(select())
+
+    def _store_questions(self, command: told.StoreQuestions) -> None:
+        async def store() -> None:
+            await self._book.commit_questions(command.questions)
+            self.handle(told.QuestionsStored(tuple(question.id for question in command.questions), _now()))
+
+        self._spawn(store())
+
+    def _send_questions(self, command: told.SendQuestions) -> None:
+        room = f"@{command.name}" if command.name else self._user
+        for question in command.questions:
+            self._say(room, self._message(question))
+
+    def _message(self, question: AskedQuestion) -> Question:
+        return Question(
+            id=question.id,
+            key=question.key,
+            features=question.features,
+            media=self._spec.media,
+            classes=self._spec.classes,
+            round=question.round,
+            strategy=question.strategy,
+            score=question.score,
+            rank=question.rank,
+            model_version=max(0, question.model_version),
+            stale=question.stale,
+            pool=question.pool,
+        )
+
+    def _close_questions(self, command: told.CloseQuestions) -> None:
+        async def close() -> None:
+            await self._book.close_questions(command.ids, command.why)
+            for question in command.ids:
+                self._say(self._user, QuestionClosed(question, command.why))
+
+        self._spawn(close())
+
+    def _send_receipt(self, command: told.SendReceipt) -> None:
+        name = self._names.get(command.session)
+        if name is not None:
+            message = Taken(command.re, command.new, command.known, command.refused, command.evicted, command.text)
+            self._say(f"@{name}", message)
+
+    def _refresh(self, command: told.Refresh) -> None:
+        self._say(self._evolution, Candidates(command.id, "refresh", command.features, embeddings=False))
+
+    def _diversify(self, _: told.Diversify) -> None:
+        self._say(self._control, Control("source", "diversify"))
+
+    def _save_pool(self, _: told.SavePool) -> None:
+        self._spawn(self._book.save_pool(self.machine.pool.dump()))
+
+
+def _fit_rows(features: Features, spec: SampleSpec) -> tuple[tuple[str, ...], Features, str]:
+    """Keys and canonical rows of those candidates that are samples of the experiment, and why others are not."""
+    if features.shape[1:] != spec.shape:
+        text = f"samples are {features.shape[1:]}, the experiment's are {spec.shape}"
+        return (), np.empty((0, *spec.shape), spec.dtype), text
+    try:
+        rows = canonical(features, spec)
+        return tuple(content_key(row) for row in rows), rows, ""
+    except ValueError:
+        return _row_by_row(features, spec)
+
+
+def _row_by_row(features: Features, spec: SampleSpec) -> tuple[tuple[str, ...], Features, str]:
+    rows, text = [], ""
+    for number, row in enumerate(features):
+        try:
+            rows.append(canonical(row, spec))
+        except ValueError as error:
+            text = text or f"row {number} {error}"
+    kept = np.stack(rows) if rows else np.empty((0, *spec.shape), spec.dtype)
+    return tuple(content_key(row) for row in kept), kept, text
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

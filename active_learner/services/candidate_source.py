@@ -1,0 +1,271 @@
+"""The source's process: carries candidates to the evolution room and back what became of them. Decides nothing
+(core/proposing.py), invents nothing (a Source does)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import numpy as np
+import structlog
+
+from active_learner.core.proposing import Proposing
+from active_learner.core.proposing_events import (
+    EVALUATOR,
+    TRAINER,
+    Arrived,
+    Command,
+    ControlArrived,
+    Count,
+    Disconnected,
+    Diversify,
+    Event,
+    Left,
+    NothingProposed,
+    Propose,
+    Proposed,
+    ReceiptArrived,
+    RefusedArrived,
+    Report,
+    Restart,
+    Say,
+    SayEnded,
+    ScoresArrived,
+    Tick,
+    Warn,
+)
+from active_learner.core.proposing_events import Undelivered as UndeliveredEvent
+from active_learner.core.records import Features, SampleSpec, canonical
+from active_learner.errors import ActiveLearnerError, BadSample
+from active_learner.peer import Peer, Received
+from active_learner.services.shell import Service
+from active_learner.sources.base import Outcome, Source
+from protocol.errors import LocalProtocolError
+from protocol.messages import (
+    Candidates,
+    Control,
+    LogLine,
+    Member,
+    Refused,
+    Scores,
+    SourceEnded,
+    Taken,
+    Undelivered,
+)
+
+ROLE = "source"
+TICK_S = 0.1
+"""A batch that is due is sent again at most that much later."""
+
+Job = Callable[[], Event | None]
+
+
+class CandidateSource(Service):
+    """Joins the rooms `evolution` and `control`. Ends by itself, with 0, only when told to (`once`): SOURCE_ENDED has no
+    receipt, and a trainer that comes later must hear it too."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        source: Source,
+        spec: SampleSpec,
+        *,
+        name: str,
+        machine: Proposing,
+        evolution: str = "evolution",
+        control: str = "control",
+        evaluators: Iterable[str] = (EVALUATOR,),
+        once: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        """`name` is the peer's; `evaluators` are the roles that score; `once`: end when the source has ended."""
+        super().__init__()
+        self._peer, self._source, self._spec, self._name = peer, source, spec, name
+        self.machine = machine
+        self._evolution, self._control = evolution, control
+        self._roles = {TRAINER: TRAINER, **dict.fromkeys(evaluators, EVALUATOR)}
+        self._once, self._clock, self._new_id = once, clock, new_id
+        self.counters: Counter[str] = Counter()
+        self._worker = _Worker(asyncio.get_running_loop(), self._handle, self.fail)
+        self._ticking: asyncio.Task[None] | None = None
+        self._log = structlog.get_logger(ROLE)
+        self._log_lines = 0
+
+    async def start(self) -> str:
+        self._peer.on_message, self._peer.on_presence = self._heard, self._presence
+        self._peer.on_session = self._session
+        await self._peer.open()
+        await self._peer.join(self._control)
+        for member in await self._peer.join(self._evolution):
+            self._presence(self._evolution, member, True, "")
+        self._ticking = asyncio.create_task(self._tick())
+        return self._name
+
+    async def stop(self) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticking
+        self._worker.stop(self._source.close)
+        if self.counters:
+            self._log.info("ended", **self.counters)
+        await self._peer.close()
+
+    # --- what happens ---------------------------------------------------------------------------------------------
+
+    def _heard(self, received: Received) -> None:
+        at = self._clock()
+        match received.message:
+            case Taken(re=re, new=new, known=known, refused=refused, text=text):
+                self._handle(ReceiptArrived(at, re, new, known, refused, text))
+            case Scores(re=re, fitness=fitness):
+                self._handle(ScoresArrived(at, re, fitness))
+            case Control(role=role, command=command) if role == ROLE:
+                self._handle(ControlArrived(at, command))
+            case Undelivered():
+                self._handle(UndeliveredEvent(at))
+            case Refused(code=code, text=text):
+                self._handle(RefusedArrived(at, code, text))
+
+    def _presence(self, room: str, member: Member, here: bool, why: str) -> None:
+        role = self._roles.get(member.role)
+        if room == self._evolution and role is not None:
+            event = Arrived if here else Left
+            self._handle(event(self._clock(), role, member.session))
+
+    def _session(self, here: bool) -> None:
+        if not here:
+            self._handle(Disconnected(self._clock()))
+            return
+        if self._ticking is None:
+            return  # the first welcome: `start` joins and looks who is there
+        for role in self._roles:
+            for member in self._peer.present(self._evolution, role):
+                self._presence(self._evolution, member, True, "")
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._handle(Tick(self._clock()))
+
+    # --- what is done ---------------------------------------------------------------------------------------------
+
+    def _handle(self, event: Event) -> None:
+        try:
+            for command in self.machine.handle(event):
+                self._do(command)
+        except Exception as error:  # called from the loop's callbacks: it must end the process, not vanish
+            self.fail(error)
+
+    def _do(self, command: Command) -> None:
+        match command:
+            case Propose():
+                self._worker.do(self._propose)
+            case Say(id=id_, features=features):
+                self._say(id_, features)
+            case Report(features=features, fitness=fitness, new=new):
+                self._worker.do(partial(self._source.report, Outcome(features, fitness, new)))
+            case SayEnded(proposed=proposed, dropped=dropped):
+                self._say_ended(proposed, dropped)
+            case Diversify():
+                self.counters["diversified"] += 1
+                self._worker.do(self._source.diversify)
+            case Restart():
+                self.counters["restarted"] += 1
+                self._worker.do(self._source.restart)
+            case Count(name=name, amount=amount):
+                self.counters[name] += amount
+            case Warn(text=text):
+                self._warn(text)
+
+    def _propose(self) -> Event:
+        """Runs in the worker's thread: a source may take its time."""
+        features = self._source.propose()
+        for problem in self._source.problems():
+            self._worker.tell(partial(self._bad_input, problem))
+        if features is None:
+            return NothingProposed(self._clock(), self._source.ended)
+        return Proposed(self._clock(), self._new_id(), _checked(features, self._spec))
+
+    def _say(self, id_: str, features: Features) -> None:
+        try:
+            self._peer.send(self._evolution, Candidates(id_, "propose", features, False))
+        except LocalProtocolError as error:
+            fewer = "make source.batch or source.population smaller"
+            self.fail(ActiveLearnerError(f"{len(features)} candidates do not fit into a message: {error}; {fewer}"))
+
+    def _say_ended(self, proposed: int, dropped: int) -> None:
+        sent = self._peer.send(self._evolution, SourceEnded(self._name, proposed, dropped))
+        if sent and self._once:
+            self.finish(0)
+
+    def _bad_input(self, text: str) -> None:
+        self.counters["bad_input"] += 1
+        self._warn(text)
+
+    def _warn(self, text: str) -> None:
+        """To the log, and to whoever follows the run; telemetry, so that it may be lost there."""
+        self._log.warning(text)
+        self._log_lines += 1
+        self._peer.send(self._control, LogLine(self._log_lines, "warning", f"{self._name}: {text}"))
+
+
+class _Worker:
+    """One thread that calls the source's methods in the order of the commands. A daemon: a source that blocks for ever
+    must not keep the process from ending."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        handle: Callable[[Event], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._loop, self._handle, self._fail = loop, handle, fail
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="source", daemon=True)
+        self._thread.start()
+
+    def do(self, job: Job) -> None:
+        """Do it after all that was asked before; an event that it returns comes back through `handle`."""
+        self._jobs.put(job)
+
+    def tell(self, callback: Callable[[], None]) -> None:
+        """From the thread: call it in the event loop."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            self._loop.call_soon_threadsafe(callback)
+
+    def stop(self, last: Callable[[], None]) -> None:
+        """Do `last` after the job that is running now, and end."""
+        self._jobs.put(last)
+        self._jobs.put(None)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                event = job()
+            except Exception as error:  # of the user's source: ends the process with its own words
+                self.tell(partial(self._fail, error))
+                continue
+            if event is not None:
+                self.tell(partial(self._handle, event))
+
+
+def _checked(features: Features, spec: SampleSpec) -> Features:
+    """What a source proposed, as the experiment's samples. Raises: BadSample."""
+    shape = np.shape(features)
+    if shape[1:] != spec.shape or not shape[:1] or shape[0] == 0:
+        raise BadSample(
+            f"the source proposed shape {shape}, must be (n, {', '.join(map(str, spec.shape))}) with n >= 1"
+        )
+    try:
+        return canonical(features, spec)
+    except ValueError as error:
+        raise BadSample(f"the source proposed candidates of which one {error}") from None

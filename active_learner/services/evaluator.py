@@ -1,0 +1,262 @@
+"""The evaluator's process: messages to the machines, their commands to the engine, what comes of it to the rooms.
+
+Knows rooms and the engine's promise; decides nothing (core/evaluation.py and core/scoring.py do).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from active_learner.backends.base import Backend, Evaluation
+from active_learner.core import evaluation_events as told
+from active_learner.core.evaluation import EvaluationMachine
+from active_learner.core.evaluation_events import Heard, Place
+from active_learner.core.scoring import ScoringMachine
+from active_learner.peer import Peer, Received
+from active_learner.services.checkpoint_folder import CheckpointFolder
+from active_learner.services.engine_lane import EngineLane
+from active_learner.services.shell import Service
+from protocol.errors import LocalProtocolError, RefusalCode
+from protocol.messages import Candidates, Forward, LogLine, Message, Status
+
+log = logging.getLogger(__name__)
+
+CHUNK_ROWS = 256
+"""Candidates scored in one piece, so that a step waits for no more. Fixed: other sizes could change a score's last bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatorRooms:
+    evolution: str
+    traininput: str
+    control: str
+
+
+class Evaluator(Service):
+    """One stage of the network. A failure of the engine that is no refusal ends the process: the checkpoint is good."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        backend: Backend,
+        checkpoints: CheckpointFolder,
+        place: Place,
+        rooms: EvaluatorRooms,
+        seed: int,
+    ) -> None:
+        """`seed`: of the run, for a restore to step 0."""
+        super().__init__()
+        self._peer, self._backend, self._checkpoints = peer, backend, checkpoints
+        self._place, self._rooms, self._seed = place, rooms, seed
+        self._lane = EngineLane()
+        self._events: deque[tuple[Any, Any]] = deque()
+        self._is_feeding = False
+        self._notes = 0
+        checkpoints.open_newest(backend, lambda text: log.error("%s", text))
+        self.machine = EvaluationMachine(
+            place,
+            run=backend.run,
+            applied=backend.applied,
+            model_version=backend.model_version,
+            restorable=checkpoints.steps(),
+            width=backend.width,
+        )
+        self.scoring = ScoringMachine(place)
+        self._does: dict[type[Any], Callable[[Any], None]] = {
+            told.Say: lambda say: self._say(say.room, say.message),
+            told.Note: lambda note: self._note(note.level, note.text),
+            told.RunForward: self._forward,
+            told.RunApply: self._apply,
+            told.RunEvaluate: self._evaluate,
+            told.RunPromote: self._promote,
+            told.RunRestore: self._restore,
+            told.RunScore: self._score,
+            told.RunInfer: self._infer,
+        }
+
+    async def start(self) -> str:
+        self._peer.on_message = self._hear
+        await self._peer.open()
+        for room in self._joined_rooms():
+            await self._peer.join(room)
+        backend = self._backend
+        return f"{self._place.role} at step {backend.applied}, model version {backend.model_version}"
+
+    def _joined_rooms(self) -> list[str]:
+        place, rooms = self._place, self._rooms
+        wanted = [rooms.control, rooms.traininput, place.input_room, place.output_room]
+        if place.first or place.last:
+            wanted.append(rooms.evolution)
+        return list(dict.fromkeys(wanted))
+
+    async def stop(self) -> None:
+        self._lane.close()
+        await self._peer.close()
+
+    # --- messages and events
+
+    def _hear(self, received: Received) -> None:
+        message, sender = received.message, received.sender
+        name, role = (sender.name, sender.role) if sender is not None else ("", "")
+        is_scoring = isinstance(message, Candidates) or (
+            isinstance(message, Forward) and message.status == Status.SCORE
+        )
+        machine = self.scoring if is_scoring else self.machine
+        self._feed(machine, Heard(message, received.room, name, role))
+
+    def _feed(self, machine: EvaluationMachine | ScoringMachine, event: Any) -> None:
+        """Events that come of an event (quick work is done at once) are handled after it, not inside it."""
+        self._events.append((machine, event))
+        if self._is_feeding:
+            return
+        self._is_feeding = True
+        try:
+            while self._events:
+                feeding, present = self._events.popleft()
+                for command in feeding.handle(present):
+                    self._does[type(command)](command)
+        except Exception as error:  # a row that is missing, or a bug: the checkpoint is good, the state is not
+            self._events.clear()
+            self.fail(error)
+        finally:
+            self._is_feeding = False
+
+    def _say(self, room: str, message: Message) -> None:
+        try:
+            self._peer.send(room, message)
+        except LocalProtocolError as error:
+            self._note("error", f"{type(message).__name__} could not be said in {room}: {error}")
+
+    def _note(self, level: str, text: str) -> None:
+        log.log({"info": logging.INFO, "warning": logging.WARNING}.get(level, logging.ERROR), "%s", text)
+        self._notes += 1
+        self._peer.send(self._rooms.control, LogLine(self._notes, level, f"{self._place.role}: {text}"))
+
+    # --- training
+
+    def _train(self, kind: str, work: Callable[[], Any], answer: Callable[[Any], Any]) -> None:
+        """Refusals (ValueError, and OSError of the disk) become Impossible; anything else ends the process."""
+
+        def done(result: Any, error: Exception | None) -> None:
+            if error is None:
+                self._feed(self.machine, answer(result))
+            elif isinstance(error, ValueError | OSError):
+                steps = self._checkpoints.steps()
+                self._feed(self.machine, told.Impossible(_code(error), str(error), steps))
+            else:
+                self.fail(error)
+
+        self._lane.submit(kind, work, done)
+
+    def _forward(self, run: told.RunForward) -> None:
+        self._train("forward", lambda: self._backend.forward(run.step, run.seed, run.batch), told.Forwarded)
+
+    def _apply(self, run: told.RunApply) -> None:
+        backend = self._backend
+        self._train("apply", lambda: backend.apply(run.step, run.gradient, run.want_input_gradient), told.Applied)
+
+    def _evaluate(self, run: told.RunEvaluate) -> None:
+        self._train("evaluate", lambda: self._backend.evaluate(run.batch), told.Evaluated)
+
+    def _promote(self, run: told.RunPromote) -> None:
+        def work() -> told.Promotion:
+            self._backend.promote()
+            steps = self._checkpoints.save(self._backend, run.run, run.round)
+            return told.Promotion(self._backend.digest(), steps)
+
+        self._train("promote", work, lambda promotion: promotion)
+
+    def _restore(self, run: told.RunRestore) -> None:
+        backend = self._backend
+
+        def work() -> told.Restored:
+            steps = self._checkpoints.restore(backend, run.run, run.step, self._seed)
+            return told.Restored(backend.applied, backend.model_version, steps)
+
+        self._train("restore", work, lambda restored: restored)
+
+    # --- candidates
+
+    def _score(self, run: told.RunScore) -> None:
+        self._chunks(
+            run.ticket,
+            "score",
+            run.batch,
+            lambda rows: self._backend.score(rows, run.embeddings),
+            lambda parts: _scored(run.ticket, parts),
+        )
+
+    def _infer(self, run: told.RunInfer) -> None:
+        backend = self._backend
+        self._chunks(
+            run.ticket,
+            "infer",
+            run.batch,
+            lambda rows: (backend.model_version, backend.infer(rows)),
+            lambda parts: told.Inferred(run.ticket, parts[0][0], np.concatenate([rows for _, rows in parts])),
+        )
+
+    def _chunks(
+        self,
+        ticket: str,
+        kind: str,
+        batch: told.Array,
+        work: Callable[[told.Array], Any],
+        answer: Callable[[list[Any]], Any],
+    ) -> None:
+        """Piece after piece behind the training; from the start again when a promotion comes between two pieces."""
+        parts: list[Any] = []
+
+        def done(result: Any, error: Exception | None) -> None:
+            if isinstance(error, ValueError):
+                self._feed(self.scoring, told.ScoringFailed(ticket, _code(error), str(error)))
+                return
+            if error is not None:
+                self.fail(error)
+                return
+            if parts and _version(parts[0]) != _version(result):
+                parts.clear()
+            else:
+                parts.append(result)
+            submit()
+
+        def submit() -> None:
+            start = len(parts) * CHUNK_ROWS
+            if parts and start >= len(batch):
+                self._feed(self.scoring, answer(parts))
+                return
+            rows = batch[start : start + CHUNK_ROWS]
+            self._lane.submit(kind, lambda: work(rows), done, urgent=False)
+
+        submit()
+
+
+def _version(part: Any) -> int:
+    version: int = part.model_version if isinstance(part, Evaluation) else part[0]
+    return version
+
+
+def _scored(ticket: str, parts: list[Evaluation]) -> told.Scored:
+    vectors = [part.embeddings for part in parts if part.embeddings is not None]
+    return told.Scored(
+        ticket,
+        parts[0].model_version,
+        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate([part.fitness for part in parts]),
+        np.concatenate(vectors) if vectors else None,
+    )
+
+
+def _code(error: Exception) -> RefusalCode:
+    text = str(error)
+    if "not finite" in text:
+        return RefusalCode.NOT_FINITE
+    if "does not take" in text or "expected" in text:
+        return RefusalCode.SHAPE
+    return RefusalCode.FAILED

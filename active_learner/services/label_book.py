@@ -1,0 +1,161 @@
+"""The store on its own thread, as the trainer uses it. Knows the store's promise and the event loop; decides nothing.
+
+One thread: SQLite commits take milliseconds of fsync, which must not stop the loop, and there is one writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from active_learner.core.records import AskedQuestion, Features, LabelEvent, Plan, RoundResult, SampleSpec
+from active_learner.stores.base import Store
+from protocol.messages import Action, Answer
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What an earlier trainer left."""
+
+    run: str
+    term: int
+    labeled: frozenset[str]
+    open_questions: tuple[AskedQuestion, ...]
+    plans: tuple[tuple[Plan, RoundResult | None], ...]
+    pool: bytes | None
+    untrained: bool
+    """There are labels that the last plan did not have, or had with another value."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What became of an answer; `event` None: it was not even tried."""
+
+    status: str
+    text: str
+    event: LabelEvent | None
+    labeled: bool
+    features: Features | None
+
+
+class LabelBook:
+    """Labels, questions and plans of one run."""
+
+    def __init__(self, store: Store, experiment: str, spec: SampleSpec) -> None:
+        self._store = store
+        self._experiment, self._spec = experiment, spec
+        self._thread = ThreadPoolExecutor(1, "store")
+        self._features: dict[str, Features] = {}
+
+    async def run(self, function: Callable[[], Result]) -> Result:
+        """On the store's thread, after all that was asked of it before."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    async def open(self) -> History:
+        """Take the writer's lock and a new term. Raises: StoreLocked, WrongStore."""
+        return await self.run(self._open)
+
+    async def close(self) -> None:
+        await self.run(self._store.close)
+        self._thread.shutdown(wait=False)
+
+    def _open(self) -> History:
+        store = self._store
+        store.open(self._experiment, self._spec)
+        labels, plans = store.labels(), store.plans()
+        self._features.update((question.key, question.features) for question, _ in store.questions())
+        self._features.update((label.key, label.features) for label in labels)
+        trained = dict(zip(plans[-1][0].rows, plans[-1][0].values, strict=True)) if plans else {}
+        return History(
+            run=store.run,
+            term=store.next_term(),
+            labeled=frozenset(label.key for label in labels),
+            open_questions=tuple(store.open_questions()),
+            plans=tuple(plans),
+            pool=store.load_pool(),
+            untrained=any(trained.get(label.key) != label.value for label in labels),
+        )
+
+    async def make_plan(self, template: Callable[[tuple[str, ...], tuple[int, ...], bool], Plan]) -> Plan | None:
+        """A plan of all labels there are, committed; None: there are none. `template` gets keys, labels, and whether
+        anyone was asked for any of them."""
+        return await self.run(lambda: self._make_plan(template))
+
+    def _make_plan(self, template: Callable[[tuple[str, ...], tuple[int, ...], bool], Plan]) -> Plan | None:
+        labels = self._store.labels()
+        if not labels:
+            return None
+        self._features.update((label.key, label.features) for label in labels)
+        keys, values = tuple(label.key for label in labels), tuple(label.value for label in labels)
+        plan = template(keys, values, any(label.question for label in labels))
+        self._store.commit_plan(plan)
+        return plan
+
+    def rows(self, plan: Plan) -> tuple[Features, NDArray[Any]]:
+        """(n, *shape) in the dtype of the experiment and (n,) int64: what the plan trains on."""
+        return np.stack([self._features[key] for key in plan.rows]), np.array(plan.values, np.int64)
+
+    async def finish_plan(self, result: RoundResult) -> None:
+        await self.run(lambda: self._store.finish_plan(result))
+
+    async def commit_questions(self, questions: Sequence[AskedQuestion]) -> None:
+        self._features.update((question.key, question.features) for question in questions)
+        await self.run(lambda: self._store.commit_questions(questions))
+
+    async def close_questions(self, ids: Sequence[str], why: str) -> None:
+        await self.run(lambda: self._store.close_questions(ids, why))
+
+    async def save_pool(self, snapshot: bytes) -> None:
+        await self.run(lambda: self._store.save_pool(snapshot))
+
+    async def record(self, answer: Answer) -> Outcome:
+        """Check and commit; returns only when it is durable."""
+        return await self.run(lambda: self._record(answer))
+
+    def _record(self, answer: Answer) -> Outcome:
+        question = self._store.question(answer.question)
+        if question is None:
+            return _refused("unknown_question", "this question was never asked")
+        text = self._objection(answer)
+        if text:
+            return _refused("bad_value", text)
+        event = LabelEvent(
+            id=answer.id,
+            question=answer.question,
+            key=question.key,
+            annotator=answer.annotator,
+            revision=answer.revision,
+            action=answer.action.value,
+            value=answer.value,
+            at=answer.at,
+        )
+        status = self._store.commit_event(event)
+        labeled = event.action in ("answer", "revise") or self._is_labeled(question.key)
+        return Outcome(status.value, "", event, labeled, question.features)
+
+    def _is_labeled(self, key: str) -> bool:
+        return any(label.key == key for label in self._store.labels())
+
+    def _objection(self, answer: Answer) -> str:
+        has_value = answer.action in (Action.ANSWER, Action.REVISE)
+        if has_value and (answer.value is None or not 0 <= answer.value < self._spec.classes):
+            return f"{answer.value} is not a label: allowed are 0 to {self._spec.classes - 1}"
+        if not has_value and answer.value is not None:
+            return f"{answer.action.value} takes no value"
+        return ""
+
+    async def report(self) -> tuple[list[AskedQuestion], list[Any]]:
+        """Questions in the order of asking, and labels: what a report shows."""
+        return await self.run(lambda: ([question for question, _ in self._store.questions()], self._store.labels()))
+
+
+def _refused(status: str, text: str) -> Outcome:
+    return Outcome(status, text, None, False, None)

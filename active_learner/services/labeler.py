@@ -1,0 +1,205 @@
+"""The labeler's process: hands questions to an oracle and its replies to the trainer. Decides nothing (core/answering.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from active_learner.core.answering import Answering
+from active_learner.core.answering_events import (
+    Ask,
+    Command,
+    Drained,
+    Event,
+    Left,
+    NothingThere,
+    QuestionArrived,
+    QuestionGone,
+    ReceiptArrived,
+    Replied,
+    Rest,
+    Send,
+    Tell,
+    Tick,
+    TrainerSeen,
+    Withdraw,
+)
+from active_learner.oracles.base import Oracle, Reply
+from active_learner.peer import Peer, Received
+from active_learner.services.shell import Service
+from protocol.messages import Answer, AnswerReceipt, Member, Question, QuestionClosed
+
+TICK_S = 0.1
+"""An answer that is due is sent again at most that much later."""
+
+DRAIN_S = 1.2
+"""Half of what a stop may take: the other half is for the peer's own goodbye."""
+
+TRAINER = "trainer"
+
+
+class Labeler(Service):
+    """Joins the rooms `user` and `control`; answers go to `@trainer`. Ends by itself, with 0, when the oracle leaves."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        oracle: Oracle,
+        user: str = "user",
+        control: str = "control",
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        super().__init__()
+        self._peer, self._oracle, self._rooms = peer, oracle, (user, control)
+        self._clock, self._wall, self._new_id = clock, wall, new_id
+        self.machine = Answering(oracle.annotator)
+        self._drained = asyncio.Event()
+        self._turn: asyncio.Task[None] | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self._notes: set[asyncio.Task[None]] = set()
+        self._trainer_here: bool | None = None
+
+    async def start(self) -> str:
+        self._peer.on_message, self._peer.on_presence = self._heard, self._presence
+        await self._peer.open()
+        for room in self._rooms:
+            await self._peer.join(room)
+        self._peer.on_session = self._session
+        self._session(True)
+        self._ticking = asyncio.create_task(self._tick())
+        self._rest(0)
+        return f"labeler {self._oracle.annotator}"
+
+    async def stop(self) -> None:
+        """Ask no more, deliver what is decided (bounded), and tell what could not be delivered."""
+        turn = self._end_turn()
+        self._handle(Left())
+        if turn is not None:
+            await asyncio.wait({turn}, timeout=DRAIN_S / 4)
+        try:
+            await asyncio.wait_for(self._drained.wait(), DRAIN_S)
+        except TimeoutError:
+            self._oracle.notice(_unsent(self.machine.unsent))
+        if self._ticking is not None:
+            self._ticking.cancel()
+        if self._notes:
+            await asyncio.wait(self._notes, timeout=DRAIN_S / 4)
+        self._oracle.close()
+        await self._peer.close()
+
+    # --- what happens
+
+    def _heard(self, received: Received) -> None:
+        match received.message:
+            case Question() as question:
+                self._handle(QuestionArrived(question))
+            case QuestionClosed(id=id, why=why):
+                self._handle(QuestionGone(id, why))
+            case AnswerReceipt() as receipt:
+                self._handle(ReceiptArrived(receipt, self._clock()))
+
+    def _presence(self, room: str, member: Member, here: bool, why: str) -> None:
+        if member.role == TRAINER and room == self._rooms[0]:
+            self._trainer(here)
+
+    def _session(self, here: bool) -> None:
+        self._trainer(here and bool(self._peer.present(self._rooms[0], TRAINER)))
+
+    def _trainer(self, here: bool) -> None:
+        if here:
+            self._handle(TrainerSeen(self._clock()))
+        if here != self._trainer_here:
+            kept = len(self.machine.unsent)
+            words = f"; {kept} answers are kept here until it is back" if kept else ""
+            if here and self._trainer_here is not None:
+                self._oracle.notice("the trainer is here")
+            elif not here:
+                self._oracle.notice(f"the trainer is away{words}: no new questions come")
+        self._trainer_here = here
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._handle(Tick(self._clock()))
+
+    # --- what is done
+
+    def _handle(self, event: Event) -> None:
+        try:
+            for command in self.machine.handle(event):
+                self._do(command)
+        except Exception as error:  # called from the loop's callbacks: it must end the process, not vanish
+            self.fail(error)
+
+    def _do(self, command: Command) -> None:
+        match command:
+            case Ask(question=question, waiting=waiting, turn=turn):
+                self._begin(self._oracle.ask(question, waiting), turn)
+            case Rest(turn=turn):
+                self._rest(turn)
+            case Withdraw(why=why):
+                self._oracle.notice(f"the question was withdrawn: {why}")
+            case Send(answer=answer):
+                self._peer.send(f"@{TRAINER}", answer)
+            case Tell(receipt=receipt):
+                self._note(self._oracle.receipt(receipt))
+            case NothingThere():
+                self._oracle.notice("there is nothing to undo or to change")
+            case Drained():
+                self._drained.set()
+
+    def _rest(self, turn: int) -> None:
+        self._begin(self._oracle.rest(), turn)
+
+    def _begin(self, asking: Coroutine[Any, Any, Reply | None], turn: int) -> None:
+        before = self._end_turn()
+        self._turn = asyncio.create_task(self._take_turn(before, asking, turn))
+
+    async def _take_turn(
+        self, before: asyncio.Task[None] | None, asking: Coroutine[Any, Any, Reply | None], turn: int
+    ) -> None:
+        """One call of the oracle, after the cancelled one before has given its terminal back."""
+        try:
+            if before is not None:
+                await asyncio.wait({before})
+            reply = await asking
+        except Exception as error:
+            self.fail(error)
+            return
+        finally:
+            asking.close()
+        if reply is None:
+            self._handle(Left())
+            self.finish(0)
+            return
+        self._handle(
+            Replied(reply.question, reply.action, reply.value, self._new_id(), self._wall(), self._clock(), turn)
+        )
+
+    def _end_turn(self) -> asyncio.Task[None] | None:
+        """Cancel the oracle's call, unless it is the one that just replied."""
+        turn = self._turn
+        if turn is None or turn is asyncio.current_task():
+            return None
+        turn.cancel()
+        return turn
+
+    def _note(self, telling: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(telling)
+        self._notes.add(task)
+        task.add_done_callback(self._noted)
+
+    def _noted(self, task: asyncio.Task[None]) -> None:
+        self._notes.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error)
+
+
+def _unsent(answers: list[Answer]) -> str:
+    told = ", ".join(f"question {a.question[:8]}: {a.action.value if a.value is None else a.value}" for a in answers)
+    return f"{len(answers)} answers were not delivered, because the trainer did not confirm them: {told}"

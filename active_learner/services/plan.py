@@ -1,0 +1,79 @@
+"""Which programs make up an experiment on one machine, and where they meet. Knows the configuration; starts nothing."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from active_learner.config.schema import Config
+from active_learner.errors import ConfigError
+from active_learner.services.child import Program
+from active_learner.services.restarts import HOPELESS, Policy
+
+_US = (sys.executable, "-P", "-m", "active_learner")
+"""-P: a `protocol.py` in the working directory must not win over our package."""
+
+_STORE_TROUBLE = 5
+
+
+def programs(config: Config, resolved: Path, serve: Sequence[str], common: Sequence[str]) -> list[Program]:
+    """Broker, trainer, evaluator, source, labeler: in the order in which they are started. `serve` are the trainer's
+    own options, `common` those of all.
+
+    Raises: ConfigError when two of them want our standard input.
+    """
+    file = str(resolved)
+
+    def program(name: str, command: str, policy: Policy, *options: str, **streams: bool) -> Program:
+        return Program(name, (*_US, command, file, *common, *options), policy, **streams)
+
+    trainer = Policy(ends_all=True, fatal=(*HOPELESS, _STORE_TROUBLE))
+    found = [program("broker", "broker", Policy()), program("trainer", "serve", trainer, *serve)]
+    if config.evaluator.role in config.trainer.stages:
+        found.append(program(config.evaluator.role, "evaluator", Policy()))
+    if config.source.kind != "none":
+        found.append(program("source", "source", Policy(may_finish=True), stdin=_reads_stdin(config)))
+    if config.labeler.kind == "terminal":
+        found.append(program("labeler", "label", Policy(ends_all=True), terminal=True))
+    elif config.labeler.kind != "none":
+        found.append(program("labeler", "label", Policy(may_finish=True)))
+    if _reads_stdin(config) and config.labeler.kind == "terminal":
+        raise ConfigError(["source.path: '-' and labeler.kind: terminal both read standard input; start one by itself"])
+    return found
+
+
+def _reads_stdin(config: Config) -> bool:
+    return config.source.kind == "jsonl" and config.source.path == "-"
+
+
+def elsewhere(config: Config) -> tuple[str, ...]:
+    """Roles of the evaluators that this configuration does not start: stages of a chain on their own."""
+    return tuple(role for role in config.trainer.stages if role != config.evaluator.role)
+
+
+def meeting_place(config: Config) -> tuple[str, str]:
+    """The broker's address, and a note when it is not the configured one: a default port that is taken is nobody's wish."""
+    address = config.broker.address
+    host, port = address.removeprefix("tcp://").rsplit(":", 1)
+    if "address" in config.broker.model_fields_set or _is_free(host, int(port)):
+        return address, ""
+    other = f"tcp://{host}:{_free_port(host)}"
+    return other, f"port {port} is taken; the broker is at {other} this time (broker.address sets it)"
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as ZeroMQ does: a port in TIME_WAIT is free
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

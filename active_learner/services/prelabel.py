@@ -1,0 +1,123 @@
+"""Rating before the first run: an oracle and the store, without broker and trainer. Knows no network and no source."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+
+from active_learner.core.records import Features, SampleSpec, canonical, content_key
+from active_learner.oracles.base import Oracle
+from active_learner.services.shell import Service
+from active_learner.stores.base import Store
+from protocol.messages import Action, AnswerReceipt, Question
+
+MOST_KNOWN = 10_000
+"""Known samples in a row after which there is nothing new to be had: a space of few genomes would be searched for ever."""
+
+
+def unlabeled(samples: Iterable[Features], known: set[str], spec: SampleSpec) -> Iterator[Features]:
+    """Canonical samples whose content is not in `known`, each once; ends after MOST_KNOWN known ones in a row."""
+    seen, misses = set(known), 0
+    for sample in samples:
+        row = canonical(sample, spec)
+        key = content_key(row)
+        misses = misses + 1 if key in seen else 0
+        if misses > MOST_KNOWN:
+            return
+        if key not in seen:
+            seen.add(key)
+            yield row
+
+
+class Prelabeling(Service):
+    """Asks until `count` samples have a label. Each label is committed before the next sample is asked."""
+
+    def __init__(
+        self,
+        store: Store,
+        oracle: Oracle,
+        spec: SampleSpec,
+        samples: Iterator[Features],
+        count: int,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`store` is open. `samples` are not labeled yet (`unlabeled`)."""
+        super().__init__()
+        self._store, self._oracle, self._spec = store, oracle, spec
+        self._samples, self._count, self._wall = samples, count, wall
+        self._shown: dict[str, Question] = {}
+        self.labeled: set[str] = set()
+        """Ids of the questions that have a label now."""
+        self._asking: asyncio.Task[None] | None = None
+
+    async def start(self) -> str:
+        self._asking = asyncio.create_task(self._run())
+        return f"prelabel: {self._count} samples to rate"
+
+    async def stop(self) -> None:
+        """What was answered is in the store already."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait({self._asking})
+        self._oracle.close()
+        self._store.close()
+
+    async def _run(self) -> None:
+        try:
+            question = self._new()
+            while question is not None:
+                question = await self._ask(question)
+            self.finish(0)
+        except Exception as error:
+            self.fail(error)
+
+    async def _ask(self, question: Question) -> Question | None:
+        """Ask one; the next to ask, or None: enough, nothing left, or the annotator leaves."""
+        waiting = self._count - len(self.labeled | {question.id})
+        reply = await self._oracle.ask(question, waiting)
+        if reply is None:
+            return None
+        about = self._shown[reply.question]
+        if reply.action is Action.UNDO:
+            text = "asked again; its label stays until you give another" if about.id in self.labeled else "asked again"
+            await self._oracle.receipt(AnswerReceipt("", about.id, "stored", text))
+            return about
+        if reply.value is not None:
+            await self._label(about, reply.value)
+        await self._oracle.receipt(AnswerReceipt("", about.id, "stored", ""))
+        return self._new() if len(self.labeled) < self._count else None
+
+    async def _label(self, question: Question, value: int) -> None:
+        if not 0 <= value < self._spec.classes:
+            raise ValueError(f"the oracle said {value}, allowed are 0 to {self._spec.classes - 1}")
+        add = (question.features[None], [value], self._oracle.annotator, self._wall())
+        writing = asyncio.ensure_future(asyncio.to_thread(self._store.add_labels, *add))
+        try:
+            await asyncio.shield(writing)
+        finally:
+            await writing  # also when cancelled: the store must not be closed under it
+            self.labeled.add(question.id)
+
+    def _new(self) -> Question | None:
+        features = next(self._samples, None)
+        if features is None:
+            self._oracle.notice(f"there are no more samples without a label: {len(self.labeled)} were labeled")
+            return None
+        question = Question(
+            id=uuid.uuid4().hex,
+            key=content_key(features),
+            features=features,
+            media=self._spec.media,
+            classes=self._spec.classes,
+            round=0,
+            strategy="prelabel",
+            score=0.0,
+            rank=len(self._shown) + 1,
+            model_version=0,
+            stale=False,
+            pool=0,
+        )
+        self._shown[question.id] = question
+        return question

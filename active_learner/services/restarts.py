@@ -1,0 +1,80 @@
+"""What follows when a child process ends. Pure: the time comes as an argument. Knows no process."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+DEATHS, WINDOW_S = 5, 60.0
+"""After so many deaths in that time a restart will not help: the fault is in the program or its surroundings."""
+
+DELAYS_S = (0.1, 0.5, 1.0, 2.0, 4.0)
+
+HOPELESS = (2, 3)
+"""Wrong usage, bad configuration: the same command fails in the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the end of this process means to the whole."""
+
+    ends_all: bool = False
+    """Exit 0 is the end of the work: all others are ended too, exit 0."""
+    may_finish: bool = False
+    """Exit 0: its work is done, the others go on."""
+    fatal: tuple[int, ...] = HOPELESS
+    """Exit codes after which all is ended, with that code."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End everything with this exit code."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Start it again after that long."""
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Leave it ended."""
+
+
+class Restarts:
+    """The deaths of one process."""
+
+    def __init__(self, name: str, policy: Policy) -> None:
+        self._name, self._policy = name, policy
+        self._deaths: deque[float] = deque(maxlen=DEATHS)
+        self._was_ready = False
+
+    def ready(self) -> None:
+        """It came up at least once: from now on a death may be an accident."""
+        self._was_ready = True
+
+    def ended(self, code: int, at: float) -> End | Again | Over:
+        """`code` as of subprocess: negative is a signal's number; `at` in monotonic seconds."""
+        if code == 0 and self._policy.ends_all:
+            return End(0, "")
+        if code == 0 and self._policy.may_finish:
+            return Over()
+        if not self._was_ready and code != 0:
+            return End(max(code, 1), f"{self._name} did not start ({said(code)})")
+        if code in self._policy.fatal:
+            return End(code, f"{self._name} cannot go on ({said(code)})")
+        self._deaths.append(at)
+        if len(self._deaths) == DEATHS and at - self._deaths[0] < WINDOW_S:
+            return End(1, f"{self._name} died {DEATHS} times within {WINDOW_S:.0f} s, the last time with {said(code)}")
+        recent = sum(1 for death in self._deaths if at - death < WINDOW_S)
+        return Again(DELAYS_S[recent - 1])
+
+
+def said(code: int) -> str:
+    """An exit code in words."""
+    return f"exit code {code}" if code >= 0 else f"signal {-code}"

@@ -1,0 +1,282 @@
+"""Runs the training machine: its commands become messages, losses and commits, their results its next events.
+
+Knows rooms, the loss and the held-out rows; decides nothing (core/training.py does).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from active_learner.core import training_events as told
+from active_learner.core.assessment import evaluate
+from active_learner.core.records import Plan, RoundResult
+from active_learner.core.training import TrainingMachine
+from active_learner.losses.base import Loss
+from active_learner.services.label_book import LabelBook
+from protocol.messages import (
+    Forward,
+    Gradient,
+    Message,
+    PositionRequest,
+    Promote,
+    Restore,
+    Status,
+    Step,
+)
+
+VALIDATION_ROWS = 256
+"""Held-out rows in a batch: few messages, and a network of any size holds it."""
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """Config, as far as it concerns what the shell says."""
+
+    run: str
+    seed: int
+    epochs: int
+    batch_size: int
+    loss: str
+    output: str
+    traininput: str
+    trainoutput: str
+
+
+class TrainingShell:
+    """`say(room, message)`; `on_ready(command)` gets ModelReady and RoundEnded; `on_result(result)` is awaited before a
+    round counts as ended; `note(level, text)`; `fail(error)` ends the process."""
+
+    def __init__(
+        self,
+        machine: TrainingMachine,
+        settings: TrainingSettings,
+        book: LabelBook,
+        loss: Loss,
+        held_out: tuple[Array, Array] | None,
+        *,
+        say: Callable[[str, Message], object],
+        on_ready: Callable[[told.ModelReady | told.RoundEnded], None],
+        on_result: Callable[[RoundResult, Array | None], Awaitable[None]],
+        note: Callable[[str, str], None],
+        spawn: Callable[[Awaitable[None]], None],
+    ) -> None:
+        self.machine = machine
+        self._settings, self._book, self._loss, self._held_out = settings, book, loss, held_out
+        self._say, self._on_ready, self._on_result, self._note, self._spawn = say, on_ready, on_result, note, spawn
+        self._events: deque[told.Event] = deque()
+        self._is_running = False
+        self._rows: tuple[int, Array, Array] | None = None
+        self._validation: _Validation | None = None
+        self._predictions: Array | None = None
+        self._does: dict[type[Any], Callable[[Any], None]] = {
+            told.MakePlan: self._make_plan,
+            told.AskPosition: self._ask_position,
+            told.SendRestore: self._send_restore,
+            told.SendForward: self._send_forward,
+            told.SendGradient: self._send_gradient,
+            told.SendStep: self._send_step,
+            told.ComputeGradient: self._compute_gradient,
+            told.Validate: self._validate,
+            told.SendPromote: self._send_promote,
+            told.CommitResult: self._commit_result,
+            told.ModelReady: self._on_ready,
+            told.RoundEnded: self._on_ready,
+            told.Note: lambda command: self._note(command.level, command.text),
+        }
+
+    def handle(self, event: told.Event) -> None:
+        """Feed one event and do what it leads to; events that come of it are handled before this returns."""
+        self._events.append(event)
+        if self._is_running:
+            return
+        self._is_running = True
+        try:
+            while self._events:
+                for command in self.machine.handle(self._events.popleft()):
+                    self._does[type(command)](command)
+        finally:
+            self._is_running = False
+
+    def validation_heard(self, ticket: str, predictions: Array, at: float) -> None:
+        """A held-out batch came back."""
+        if self._validation is not None and self._validation.hear(ticket, predictions):
+            self._next_validation(self._validation, at)
+
+    # --- plans and results
+
+    def _make_plan(self, command: told.MakePlan) -> None:
+        settings, machine = self._settings, self.machine
+
+        def template(keys: tuple[str, ...], values: tuple[int, ...], asked: bool) -> Plan:
+            return Plan(
+                round=machine.plans[-1].round + 1 if machine.plans else int(asked),
+                first_step=command.first_step,
+                rows=keys,
+                values=values,
+                seed=settings.seed,
+                epochs=settings.epochs,
+                batch_size=settings.batch_size,
+                loss=settings.loss,
+                base_version=command.first_step - 1,
+            )
+
+        async def make() -> None:
+            plan = await self._book.make_plan(template)
+            self.handle(told.NothingToTrain() if plan is None else told.PlanCommitted(plan, _now()))
+
+        self._spawn(make())
+
+    def _commit_result(self, command: told.CommitResult) -> None:
+        async def commit() -> None:
+            await self._on_result(command.result, self._predictions)
+            self._predictions = None
+            self.handle(told.ResultCommitted(command.result.round, _now()))
+
+        self._spawn(commit())
+
+    # --- steps
+
+    def _ask_position(self, command: told.AskPosition) -> None:
+        self._say(self._settings.traininput, PositionRequest(command.term, self._settings.run))
+
+    def _send_restore(self, command: told.SendRestore) -> None:
+        message = Restore(self.machine.term, self._settings.run, command.role, command.step)
+        self._say(self._settings.traininput, message)
+
+    def _send_forward(self, command: told.SendForward) -> None:
+        place = command.place
+        features, _ = self._rows_of(place.plan)
+        message = Forward(
+            self.machine.term,
+            place.step,
+            Status.TRAIN,
+            "",
+            place.plan.round,
+            place.epoch,
+            place.batch,
+            place.plan.seed,
+            features[list(place.rows)],
+        )
+        self._say(self._settings.traininput, message)
+
+    def _send_step(self, command: told.SendStep) -> None:
+        place = command.place
+        features, _ = self._rows_of(place.plan)
+        message = Step(
+            self.machine.term,
+            place.step - 1,
+            command.gradient,
+            place.plan.round,
+            place.epoch,
+            place.batch,
+            place.plan.seed,
+            features[list(place.rows)],
+        )
+        self._say(self._settings.traininput, message)
+
+    def _send_gradient(self, command: told.SendGradient) -> None:
+        message = Gradient(self.machine.term, command.step, command.gradient)
+        self._say(self._settings.trainoutput, message)
+
+    def _compute_gradient(self, command: told.ComputeGradient) -> None:
+        step = command.place.step
+        _, targets = self._rows_of(command.place.plan)
+        wanted = targets[list(command.place.rows)]
+        try:
+            if len(command.predictions) != len(wanted):
+                raise ValueError(f"{len(command.predictions)} predictions for {len(wanted)} samples")
+            loss, gradient = self._loss.gradient(command.predictions, wanted)
+        except (ValueError, RuntimeError, IndexError) as error:  # torch losses raise the last two on wrong widths
+            self._events.append(told.LossFailed(step, str(error), _now()))
+            return
+        self._events.append(told.GradientReady(step, loss, gradient, _now()))
+
+    def _rows_of(self, plan: Plan) -> tuple[Array, Array]:
+        if self._rows is None or self._rows[0] != plan.round:
+            self._rows = (plan.round, *self._book.rows(plan))
+        return self._rows[1], self._rows[2]
+
+    # --- the end of a round
+
+    def _validate(self, command: told.Validate) -> None:
+        if self._held_out is None:
+            self._events.append(told.ValidationDone(command.round, None, None, None, _now()))
+            return
+        if not command.again or self._validation is None:
+            self._validation = _Validation(command.round, self.machine.term, self._held_out[0])
+        self._send_validation(self._validation)
+
+    def _send_validation(self, validation: _Validation) -> None:
+        message = Forward(
+            self.machine.term,
+            self.machine.applied,
+            Status.VALIDATE,
+            validation.ticket,
+            validation.round,
+            0,
+            validation.batch,
+            self._settings.seed,
+            validation.rows(),
+        )
+        self._say(self._settings.traininput, message)
+
+    def _next_validation(self, validation: _Validation, at: float) -> None:
+        if not validation.is_complete:
+            self._send_validation(validation)
+            return
+        assert self._held_out is not None
+        self._validation = None
+        predictions = np.concatenate(validation.heard)
+        try:
+            found = evaluate(predictions, self._held_out[1], self._settings.output)
+        except ValueError as error:
+            self._note("warning", f"validation of round {validation.round}: {error}")
+            self.handle(told.ValidationDone(validation.round, None, None, None, at))
+            return
+        self._predictions = predictions
+        self.handle(told.ValidationDone(validation.round, found.accuracy, found.loss, found.calibration_error, at))
+
+    def _send_promote(self, command: told.SendPromote) -> None:
+        message = Promote(self.machine.term, self._settings.run, command.round, command.step)
+        self._say(self._settings.traininput, message)
+
+
+class _Validation:
+    """Held-out batches under way, one at a time."""
+
+    def __init__(self, round: int, term: int, features: Array) -> None:
+        self.round, self._term, self._features = round, term, features
+        self.batch = 0
+        self.heard: list[Array] = []
+
+    @property
+    def ticket(self) -> str:
+        return f"{self._term}-{self.round}-{self.batch}"
+
+    @property
+    def is_complete(self) -> bool:
+        return self.batch * VALIDATION_ROWS >= len(self._features)
+
+    def rows(self) -> Array:
+        return self._features[self.batch * VALIDATION_ROWS : (self.batch + 1) * VALIDATION_ROWS]
+
+    def hear(self, ticket: str, predictions: Array) -> bool:
+        """True: it is the batch that was waited for."""
+        if ticket != self.ticket or self.is_complete or len(predictions) != len(self.rows()):
+            return False
+        self.heard.append(predictions)
+        self.batch += 1
+        return True
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,200 @@
+"""Store in the tutorial's CSV file: `csv:FILE`. Knows the file and its journal; not what the events mean.
+
+FILE has a row `"(0, 1, ...)",3` a label, and the tutorial's own loader can read it at any time (of two rows of a sample the
+last counts, as it does there). What the tutorial has no place for (questions, events, plans, the run) is in
+FILE.events, a journal of JSON lines: it is written first and leads. FILE follows: a new or changed label is appended; when
+a label is taken back, the file is replaced by one without it. FILE.pool is the pool's snapshot, FILE.lock names the writer.
+
+Rows that were in FILE before the store, or that somebody wrote into it between two runs, are taken in as labels of the
+annotator "csv". A FILE that has to be put in order (a torn end, 3.0 for 3) is kept as FILE.before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from active_learner.core.records import Features, LabelEvent, SampleSpec
+from active_learner.errors import StoreError, WrongStore
+from active_learner.stores import journal, ledger_forms, rules
+from active_learner.stores.files import replace_file
+from active_learner.stores.forms import Form
+from active_learner.stores.label_file import LabelFile, Rated
+from active_learner.stores.ledger import Asked, Change, Entry, Imported, Ledger, Said
+from active_learner.stores.ledger_store import LedgerStore
+from active_learner.stores.lock import WriterLock
+
+SCHEMA = 1
+ANNOTATOR = "csv"
+
+
+class CsvStore(LedgerStore):
+    def __init__(self, url: str, run_dir: Path) -> None:
+        self._path = run_dir / url.removeprefix("csv:")
+        self._events_path = self._path.with_name(f"{self._path.name}.events")
+        self._pool_path = self._path.with_name(f"{self._path.name}.pool")
+        self._rows = LabelFile(self._path)
+        self._ledger: Ledger | None = None
+        self._journal: journal.Journal | None = None
+        self._lock: WriterLock | None = None
+        self._run = ""
+
+    # --- opening
+
+    def open(self, experiment: str, spec: SampleSpec, *, read_only: bool = False) -> None:
+        if read_only and not self._path.exists() and not self._events_path.exists():
+            raise StoreError(f"{self._path}: there are no labels yet")
+        self._read_only = read_only
+        if not read_only:
+            self._lock = WriterLock(self._path)
+        try:
+            with self._told():
+                self._load(experiment, spec)
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self, experiment: str, spec: SampleSpec) -> None:
+        kept, length, digest = journal.read(self._events_path)
+        header = kept[0] if kept else _header(experiment, spec)
+        self._check_header(header, experiment, spec)
+        self._ledger = ledger = Ledger(spec)
+        touched = self._replay(kept[1:], ledger)
+        if not self._read_only:
+            rows = self._rows.read(spec)  # before anything is written: it may be refused
+            self._journal = journal.Journal(self._events_path, length, digest)
+            if not kept:
+                self._journal.append(header)
+            self._take_in(ledger, rows, touched)
+        elif not kept:  # else a running writer's rows may be ahead of what was read of its journal
+            self._adopt(ledger, self._rows.read(spec))
+
+    def _check_header(self, header: Form, experiment: str, spec: SampleSpec) -> None:
+        if header.get("kind") != "store" or header.get("schema") != SCHEMA:
+            raise WrongStore(f"{self._events_path} has schema {header.get('schema')!r}, this version knows {SCHEMA}")
+        rules.check_owner(str(self._path), header, experiment, spec)
+        self._run = header["run"]
+
+    def _replay(self, kept: Sequence[Form], ledger: Ledger) -> set[str]:
+        """Apply all; returns the samples of the last entry: the file may not have followed it any more."""
+        last: Entry = Asked(())
+        for number, form in enumerate(kept, start=2):
+            try:
+                last = ledger_forms.from_form(form, ledger.spec)
+            except (KeyError, TypeError, ValueError) as error:
+                raise WrongStore(f"{self._events_path} line {number} cannot be read: {error}") from error
+            ledger.apply(last)
+        return {event.key for event in _events(last)}
+
+    def _take_in(self, ledger: Ledger, rows: dict[str, Rated], touched: set[str]) -> None:
+        """Make file and ledger agree: rows that the ledger does not know are new labels, all else is as the ledger has it."""
+        entry = self._adopt(ledger, {key: row for key, row in rows.items() if key not in touched})
+        if entry.events:
+            self._opened_journal().append(ledger_forms.to_form(entry))
+        if not self._rows.tidy:
+            self._rows.keep_copy()
+        written = {key: value for key, (_, value) in rows.items()}
+        if self._rows.tidy and written == {label.key: label.value for label in ledger.labels()}:
+            self._rows.resume()
+        else:
+            self._rows.rewrite((label.features, label.value) for label in ledger.labels())
+
+    def _adopt(self, ledger: Ledger, rows: dict[str, Rated]) -> Imported:
+        """The labels of `rows` that the ledger does not have, applied to it."""
+        news = {key: row for key, row in rows.items() if ledger.value(key) != row[1]}
+        before = Counter(one.key for one in ledger.events if one.annotator == ANNOTATOR and not one.question)
+        at = self._path.stat().st_mtime if news else 0.0
+        events = tuple(
+            rules.import_event(rules.Row(key, sample, value, ANNOTATOR, at), before[key])
+            for key, (sample, value) in news.items()
+        )
+        entry = Imported(events, tuple(sample for sample, _ in news.values()))
+        ledger.apply(entry)
+        return entry
+
+    def close(self) -> None:
+        self._rows.close()
+        if self._journal is not None:
+            self._journal.close()
+        if self._lock is not None:
+            self._lock.release()
+        self._journal = self._lock = self._ledger = None
+
+    # --- state
+
+    @property
+    def run(self) -> str:
+        self._state()
+        return self._run
+
+    def _state(self) -> Ledger:
+        if self._ledger is None:
+            raise StoreError(f"{self._path} is not open")
+        return self._ledger
+
+    def save_pool(self, snapshot: bytes) -> None:
+        self._writable()
+        with self._told():
+            replace_file(self._pool_path, snapshot)
+
+    def load_pool(self) -> bytes | None:
+        self._state()
+        with self._told():
+            return self._pool_path.read_bytes() if self._pool_path.exists() else None
+
+    # --- writing
+
+    def _keep(self, entry: Entry) -> None:
+        ledger = self._state()
+        with self._told():
+            self._opened_journal().append(ledger_forms.to_form(entry))
+            try:
+                self._follow(ledger, entry)
+            except OSError:
+                self._opened_journal().take_back()
+                raise
+        ledger.apply(entry)
+
+    def _follow(self, ledger: Ledger, entry: Entry) -> None:
+        """Bring the file to what the labels are after `entry`. Raises: OSError, with the file as it was."""
+        changes = ledger.changes(_events(entry))
+        if any(value is None for _, value in changes):
+            gone = {key for key, _ in changes}
+            kept = [label for label in ledger.labels() if label.key not in gone]
+            self._rows.rewrite((label.features, label.value) for label in kept)
+        elif changes:
+            self._rows.append(_rated(changes, ledger, entry))
+
+    def _opened_journal(self) -> journal.Journal:
+        if self._journal is None:
+            raise StoreError(f"{self._path} is not open")
+        return self._journal
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f"{error.filename or self._path}: {error.strerror or error}") from error
+
+
+def _header(experiment: str, spec: SampleSpec) -> Form:
+    owner = {"experiment": experiment, "spec": rules.spec_form(spec), "run": secrets.token_hex(16)}
+    return {"kind": "store", "schema": SCHEMA, **owner}
+
+
+def _events(entry: Entry) -> tuple[LabelEvent, ...]:
+    if isinstance(entry, Said):
+        return (entry.event,)
+    return entry.events if isinstance(entry, Imported) else ()
+
+
+def _rated(changes: Sequence[Change], ledger: Ledger, entry: Entry) -> list[Rated]:
+    samples: dict[str, Features] = {}
+    if isinstance(entry, Imported):
+        samples = {event.key: sample for event, sample in zip(entry.events, entry.samples, strict=True)}
+    samples.update((key, ledger.samples[key]) for key, _ in changes if key in ledger.samples)
+    return [(samples[key], value) for key, value in changes if value is not None]

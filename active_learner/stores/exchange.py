@@ -1,0 +1,147 @@
+"""Labels from files and into files. Knows the store's promise and the formats; not where the store is."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+
+from active_learner.core.records import Label, SampleSpec
+from active_learner.errors import BadLabel
+from active_learner.stores.base import Store
+from active_learner.stores.row_readers import PROVENANCE, READERS, ReadRow, RowReader, lines, safe_cell, sniff
+from active_learner.stores.tuple_rows import format_row
+
+REASONS = 20
+"""Bad rows that are told one by one; of a file of another kind every row is bad."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a file has."""
+
+    format: str = ""
+    """"" when it has no line."""
+    rows: list[ReadRow] = field(default_factory=list)
+    skipped: int = 0
+    reasons: list[str] = field(default_factory=list)
+    """Line number and reason of the first bad rows."""
+
+    def skip(self, line: int, reason: str) -> None:
+        self.skipped += 1
+        if self.skipped <= REASONS:
+            self.reasons.append(f"line {line}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """How an import went: imported + known + skipped rows."""
+
+    format: str
+    imported: int
+    known: int
+    skipped: int
+    reasons: tuple[str, ...]
+
+
+def read_labels(stream: BinaryIO, spec: SampleSpec, format_name: str | None = None) -> Reading:
+    """Every row that can be read, and why others cannot. `format_name` None: as the first line looks."""
+    reading = Reading(format_name or "")
+    reader: RowReader | None = None
+    for place, line in lines(stream):
+        if line is not None and not line.strip():
+            continue
+        try:
+            text = _text(line)
+            if reader is None:
+                reading.format = reading.format or sniff(text)
+                reader = READERS[reading.format](spec)
+            row = reader.read(text)
+        except (ValueError, csv.Error, RecursionError) as error:
+            reading.skip(place, str(error) or type(error).__name__)
+            continue
+        if row is not None:
+            reading.rows.append(row)
+    return reading
+
+
+def _text(line: bytes | None) -> str:
+    if line is None:
+        raise ValueError("is too long")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+
+
+def import_labels(store: Store, reading: Reading, annotator: str, at: float, *, strict: bool = False) -> Imported:
+    """Put what was read into the store, all or none; `annotator` and `at` for rows that do not say.
+
+    Raises: BadLabel when nothing can be imported, or `strict` and a row is bad: then the store is as it was.
+    """
+    told = "\n".join([*reading.reasons, *_more(reading)])
+    if reading.skipped and (strict or not reading.rows):
+        why = "nothing was imported" if strict else "no row could be read"
+        raise BadLabel(f"{why}; bad rows: {reading.skipped}\n{told}")
+    if not reading.rows:
+        raise BadLabel("there are no rows")
+    imported = store.add_labels(
+        np.stack([row.features for row in reading.rows]),
+        [row.value for row in reading.rows],
+        [row.annotator or annotator for row in reading.rows],
+        [at if row.at is None else row.at for row in reading.rows],
+    )
+    known = len(reading.rows) - imported
+    return Imported(reading.format, imported, known, reading.skipped, (*reading.reasons, *_more(reading)))
+
+
+def _more(reading: Reading) -> list[str]:
+    left = reading.skipped - len(reading.reasons)
+    return [f"and {left} more"] if left else []
+
+
+# --- export
+
+
+def tutorial_rows(labels: Iterable[Label], spec: SampleSpec) -> Iterator[str]:
+    """`"(0, 1, 1)",3`, without provenance."""
+    return (format_row(label.features, label.value) for label in labels)
+
+
+def column_rows(labels: Iterable[Label], spec: SampleSpec) -> Iterator[str]:
+    """A header, then features f0 f1 ... in C order, label and provenance."""
+    size = int(np.prod(spec.shape, dtype=np.int64))
+    yield _csv_line([*(f"f{place}" for place in range(size)), "label", *PROVENANCE])
+    for label in labels:
+        told = {"annotator": safe_cell(label.annotator), "question": safe_cell(label.question)}
+        provenance = {name: told.get(name, getattr(label, name)) for name in PROVENANCE}
+        yield _csv_line([*label.features.ravel().tolist(), label.value, *provenance.values()])
+
+
+def _csv_line(cells: Iterable[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(list(cells))
+    return text.getvalue()
+
+
+def json_rows(labels: Iterable[Label], spec: SampleSpec) -> Iterator[str]:
+    """An object a line; features nested as the sample's shape; a score that is no number is null."""
+    for label in labels:
+        row = {"features": label.features.tolist(), "label": label.value}
+        row.update((name, getattr(label, name)) for name in PROVENANCE)
+        if label.score is not None and not math.isfinite(label.score):
+            row["score"] = None
+        yield json.dumps({**row, "key": label.key}, ensure_ascii=False) + "\n"
+
+
+WRITERS: dict[str, Callable[[Iterable[Label], SampleSpec], Iterator[str]]] = {
+    "csv": column_rows,
+    "jsonl": json_rows,
+    "tutorial": tutorial_rows,
+}

@@ -1,0 +1,88 @@
+"""A file of JSON lines, each with a digest that chains over the one before. Knows lines; not what they say.
+
+`{"digest":"<32 hex>", ...}`: BLAKE2b-128 of the digest before (32 zeros at the start) and of the line without its digest.
+What a crash left torn at the end was never acknowledged: it is cut off. A line in the middle that does not fit is damage.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import blake2b
+from pathlib import Path
+
+from active_learner.errors import WrongStore
+from active_learner.stores.files import AppendFile, replace_file
+from active_learner.stores.forms import Form, dumps
+
+START = "0" * 32
+OPENING, CLOSING = b'{"digest":"', b'",'
+PREFIX = len(OPENING) + len(START) + len(CLOSING)
+
+
+def read(path: Path) -> tuple[list[Form], int, str]:
+    """The good lines, their length in bytes, and the last digest. A file that is not there is empty.
+
+    Raises: WrongStore when good lines follow a bad one.
+    """
+    content = path.read_bytes() if path.exists() else b""
+    forms: list[Form] = []
+    length, digest = 0, START
+    lines = content.split(b"\n")[:-1]
+    for place, line in enumerate(lines):
+        if not _fits(line, digest):
+            _check_tail(path, lines, place)
+            break
+        digest = _claimed(line)
+        form = json.loads(line)
+        del form["digest"]
+        forms.append(form)
+        length += len(line) + 1
+    return forms, length, digest
+
+
+def _fits(line: bytes, before: str) -> bool:
+    framed = line.startswith(OPENING) and line[PREFIX - 2 : PREFIX] == CLOSING
+    return framed and _claimed(line) == _digest(before, line[PREFIX:])
+
+
+def _claimed(line: bytes) -> str:
+    return line[len(OPENING) : len(OPENING) + len(START)].decode("ascii", "replace")
+
+
+def _digest(before: str, body: bytes) -> str:
+    return blake2b(before.encode("ascii", "replace") + body, digest_size=16).hexdigest()
+
+
+def _check_tail(path: Path, lines: list[bytes], bad: int) -> None:
+    for place in range(bad + 1, len(lines)):
+        if _fits(lines[place], _claimed(lines[place - 1])):
+            raise WrongStore(f"{path} line {bad + 1} is damaged, and good lines follow: restore it from a copy")
+
+
+class Journal:
+    """The writer's side. What was torn is kept in `NAME.torn` when it is cut off."""
+
+    def __init__(self, path: Path, length: int, digest: str) -> None:
+        """As told by `read`. Raises: OSError."""
+        torn = path.read_bytes()[length:] if path.exists() else b""
+        if torn:
+            replace_file(path.with_name(f"{path.name}.torn"), torn)
+        self._file = AppendFile(path, length)
+        self._digest = digest
+        self._before = (length, digest)
+
+    def append(self, form: Form) -> None:
+        """Returns when it is on the disk. Raises: OSError, with nothing kept."""
+        body = dumps(form)[1:].encode("utf-8")
+        digest = _digest(self._digest, body)
+        before = (self._file.length, self._digest)
+        self._file.append(OPENING + digest.encode("ascii") + CLOSING + body + b"\n")
+        self._digest, self._before = digest, before
+
+    def take_back(self) -> None:
+        """Undo the last append. Raises: OSError."""
+        length, self._digest = self._before
+        self._file.take_back(length)
+
+    def close(self) -> None:
+        self._file.close()

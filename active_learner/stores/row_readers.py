@@ -1,0 +1,198 @@
+"""Labels in files, one a line: the tutorial's CSV, plain CSV, JSON lines. Knows lines and formats; not the store.
+
+A line comes from anybody: nothing is evaluated, every length has a limit, and what is wrong is said in a ValueError.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+from active_learner.core.numbers import number, shown
+from active_learner.core.records import Features, SampleSpec
+from active_learner.stores.tuple_rows import parse_row, to_class, to_sample
+
+MAX_LINE_BYTES = 16 * 1024 * 1024
+"""A sample of 600,000 features written out: larger than any image that a person labels."""
+ANNOTATOR_LENGTH = 63
+"""As the configuration's names."""
+PROVENANCE = ("annotator", "at", "round", "model_version", "score", "question")
+"""Columns and keys that an export adds behind the label."""
+LABEL_COLUMNS = ("label", "y")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet would run a text cell that begins with one of these."""
+
+
+class ReadRow(NamedTuple):
+    features: Features
+    """(*shape), canonical."""
+    value: int
+    annotator: str | None
+    at: float | None
+
+
+class RowReader(ABC):
+    """Reads the lines of one file in their order."""
+
+    def __init__(self, spec: SampleSpec) -> None:
+        self.spec = spec
+
+    @abstractmethod
+    def read(self, line: str) -> ReadRow | None:
+        """None: a header. Raises: ValueError, csv.Error, RecursionError."""
+
+
+class TutorialReader(RowReader):
+    """`"(0, 1, 1)",3`"""
+
+    def read(self, line: str) -> ReadRow:
+        return ReadRow(*parse_row(line, self.spec), None, None)
+
+
+class JsonReader(RowReader):
+    """`{"features": [0, 1, 1], "label": 3, "annotator": "ann", "at": 1700000000.5}`, the last two optional."""
+
+    def read(self, line: str) -> ReadRow:
+        said = json.loads(line, parse_constant=_no_constant)
+        if not isinstance(said, dict):
+            raise ValueError("is no JSON object")
+        missing = [key for key in ("features", "label") if key not in said]
+        if missing:
+            raise ValueError(f"has no {' and no '.join(missing)}")
+        if isinstance(said["label"], str):
+            raise ValueError(f"label {shown(said['label'])} is text, not a number")
+        features = to_sample(list(self._flat(said["features"])), self.spec)
+        label = to_class(said["label"], self.spec)
+        return ReadRow(features, label, _annotator(said.get("annotator")), _time(said.get("at")))
+
+    def _flat(self, features: Any) -> Iterator[int | float]:
+        """The numbers of a list, flat or nested as the sample's shape."""
+        if not isinstance(features, list):
+            raise ValueError("features are no list")
+        if features and isinstance(features[0], list):
+            yield from self._nested(features, self.spec.shape)
+        else:
+            yield from (_number(one) for one in features)
+
+    def _nested(self, part: Any, shape: Sequence[int]) -> Iterator[int | float]:
+        if not shape:
+            yield _number(part)
+        elif not isinstance(part, list) or len(part) != shape[0]:
+            raise ValueError(f"features are neither flat nor nested as {self.spec.shape}")
+        else:
+            for one in part:
+                yield from self._nested(one, shape[1:])
+
+
+class ColumnReader(RowReader):
+    """Features in columns; the label is in the column `label` or `y`, or without a header in the last one."""
+
+    _names: list[str] | None = None
+    _label = -1
+    _features: Callable[[list[str]], list[str]] = staticmethod(lambda cells: cells[:-1])
+
+    def read(self, line: str) -> ReadRow | None:
+        cells = next(csv.reader([line], strict=True), [])
+        if self._names is None:
+            self._names = [cell.strip().lower() for cell in cells]
+            if self._is_header(self._names):
+                self._understand(self._names)
+                return None
+            self._names = []
+        if self._names and len(cells) != len(self._names):
+            raise ValueError(f"has {len(cells)} columns, the header has {len(self._names)}")
+        features = to_sample([number(cell) for cell in self._features(cells)], self.spec)
+        label = to_class(cells[self._label].strip(), self.spec)
+        return ReadRow(features, label, _annotator(self._cell(cells, "annotator")), _time(self._cell(cells, "at")))
+
+    @staticmethod
+    def _is_header(names: list[str]) -> bool:
+        return any(name in LABEL_COLUMNS for name in names) or not any(_is_number(name) for name in names)
+
+    def _understand(self, names: list[str]) -> None:
+        self._label = next((names.index(name) for name in LABEL_COLUMNS if name in names), len(names) - 1)
+        behind = names[self._label + 1 :]
+        exported = bool(behind) and all(name in PROVENANCE for name in behind)
+        self._names = names
+        end = self._label if exported else len(names)
+        self._features = lambda cells: [cell for place, cell in enumerate(cells[:end]) if place != self._label]
+        self._behind = {name: self._label + 1 + place for place, name in enumerate(behind)} if exported else {}
+
+    _behind: dict[str, int] = {}
+
+    def _cell(self, cells: list[str], name: str) -> str | None:
+        return cells[self._behind[name]] or None if name in self._behind else None
+
+
+READERS: dict[str, type[RowReader]] = {"tutorial": TutorialReader, "csv": ColumnReader, "jsonl": JsonReader}
+
+
+def sniff(line: str) -> str:
+    """The format whose line this looks like."""
+    if line.lstrip().startswith("{"):
+        return "jsonl"
+    return "tutorial" if re.match(r'\s*"?\s*\(', line) else "csv"
+
+
+def lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """Number and bytes of each line without its end; None: longer than MAX_LINE_BYTES. A byte order mark is dropped."""
+    number_of = 0
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        number_of += 1
+        whole = line if line.endswith(b"\n") or len(line) <= MAX_LINE_BYTES else None
+        while whole is None and line and not line.endswith(b"\n"):
+            line = stream.readline(MAX_LINE_BYTES)
+        if whole is not None and number_of == 1:
+            whole = whole.removeprefix(b"\xef\xbb\xbf")
+        yield number_of, None if whole is None else whole.rstrip(b"\r\n")
+
+
+def safe_cell(text: str) -> str:
+    """For a spreadsheet: on one line, and no formula. `annotator` reads it back."""
+    printable = "".join(one if one.isprintable() else " " for one in text)
+    return f"'{printable}" if printable.startswith((*FORMULA, "'")) else printable
+
+
+def _annotator(given: object) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        raise ValueError(f"annotator {shown(given)} is not text")
+    name = given[1:] if given.startswith("'") and given[1:].startswith((*FORMULA, "'")) else given
+    if not 1 <= len(name) <= ANNOTATOR_LENGTH or not name.isprintable():
+        raise ValueError(f"annotator {shown(given)} is not 1 to {ANNOTATOR_LENGTH} printable characters")
+    return name
+
+
+def _time(given: object) -> float | None:
+    if given is None:
+        return None
+    at = number(given) if isinstance(given, str) else given
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < 1e12:
+        raise ValueError(f"at {shown(given)} is no time in seconds since 1970")
+    return float(at)
+
+
+def _number(given: object) -> int | float:
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise ValueError(f"feature {shown(given)} is not a number")
+    if isinstance(given, float) and not math.isfinite(given):
+        raise ValueError("a feature is too large")
+    return given if abs(given) < 2**63 else float(given)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        number(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number")

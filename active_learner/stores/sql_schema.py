@@ -1,0 +1,113 @@
+"""The tables of the SQL store. Knows columns and constraints; not who reads them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    DDL,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+)
+
+VERSION = "1"
+"""In `meta`; another one is refused."""
+
+
+class Schema:
+    """`classes` bounds the labels: it is part of the constraints of a new database."""
+
+    def __init__(self, classes: int) -> None:
+        self.metadata = MetaData()
+        self.meta = Table("meta", self.metadata, Column("name", Text, primary_key=True), _needed("value", Text))
+        self.samples = Table(
+            "samples", self.metadata, Column("key", Text, primary_key=True), _needed("features", LargeBinary)
+        )
+        self.questions = _questions(self.metadata)
+        self.events = _events(self.metadata, classes)
+        self.plans = Table(
+            "plans",
+            self.metadata,
+            Column("round", Integer, primary_key=True),
+            _needed("plan", Text),
+            Column("result", Text),
+        )
+        self.pool = Table(
+            "pool",
+            self.metadata,
+            Column("one", Integer, CheckConstraint("one = 1"), primary_key=True),
+            _needed("snapshot", LargeBinary),
+        )
+
+
+def _needed(name: str, kind: type, *more: ForeignKey) -> Column[object]:
+    return Column(name, kind, *more, nullable=False)
+
+
+def _questions(metadata: MetaData) -> Table:
+    closed = Column("closed", Text, CheckConstraint("closed <> ''"))
+    number = Column("number", Integer, primary_key=True)
+    table = Table(
+        "questions",
+        metadata,
+        number,  # the order of asking
+        Column("id", Text, nullable=False, unique=True),
+        _needed("key", Text, ForeignKey("samples.key")),
+        _needed("round", Integer),
+        _needed("strategy", Text),
+        Column("score", Float),  # NULL: not a number, which SQLite cannot say
+        _needed("rank", Integer),
+        _needed("model_version", Integer),
+        _needed("stale", Integer),
+        _needed("pool", Integer),
+        _needed("asked_at", Float),
+        _needed("probabilities", Text),
+        closed,  # why; NULL: open
+    )
+    Index("open_questions", number, sqlite_where=closed.is_(None))
+    return table
+
+
+def _events(metadata: MetaData, classes: int) -> Table:
+    question = Column("question", Text, ForeignKey("questions.id"))
+    key = _needed("key", Text, ForeignKey("samples.key"))
+    annotator, revision = _needed("annotator", Text), _needed("revision", Integer)
+    table = Table(
+        "events",
+        metadata,
+        Column("sequence", Integer, primary_key=True),
+        Column("id", Text, nullable=False, unique=True),
+        question,  # NULL: nobody was asked (import)
+        key,
+        annotator,
+        revision,
+        _needed("action", Text),
+        Column("value", Integer),
+        _needed("at", Float),
+        _needed("late", Integer),
+        UniqueConstraint("question", "annotator", "revision"),
+        CheckConstraint("revision >= 0"),
+        CheckConstraint("late IN (0, 1)"),
+        CheckConstraint("action IN ('answer', 'skip', 'undo', 'revise')"),
+        CheckConstraint("(value IS NOT NULL) = (action IN ('answer', 'revise'))"),
+        CheckConstraint(f"value >= 0 AND value < {int(classes)}"),
+        sqlite_autoincrement=True,
+    )
+    Index("one_import", key, annotator, revision, unique=True, sqlite_where=question.is_(None))
+    for action in ("UPDATE", "DELETE"):
+        _forbid(table, action)
+    return table
+
+
+def _forbid(table: Table, action: str) -> None:
+    """Events are appended, never changed: the database itself says so."""
+    text = f"CREATE TRIGGER no_{action.lower()} BEFORE {action} ON events BEGIN SELECT RAISE(ABORT, 'append-only'); END"
+    event.listen(table, "after_create", DDL(text).execute_if(dialect="sqlite"))  # type: ignore[no-untyped-call]

@@ -1,0 +1,60 @@
+"""One torch thread, and a ledger of the transition tables: which rows were run, printed at the end.
+
+`--require-every-row` (what `make check` passes) fails the run when a row of a table was never hit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+from active_learner.core.machine import Machine
+
+HITS: Counter[tuple[str, str, str]] = Counter()
+
+
+def _observe(machine: str, phase: str, trigger: str) -> None:
+    HITS[machine, phase, trigger] += 1
+
+
+Machine.observe = staticmethod(_observe)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--require-every-row", action="store_true", help="fail when a transition was never run")
+
+
+def _machines() -> list[type[Machine]]:  # type: ignore[type-arg]
+    from active_learner.core import answering, asking, evaluation, proposing, session, training
+
+    modules = (answering, asking, evaluation, proposing, session, training)
+    found = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
+    return sorted(
+        {kind for kind in found if issubclass(kind, Machine) and "TABLE" in vars(kind)}, key=lambda k: k.__name__
+    )
+
+
+def _missing() -> dict[str, tuple[int, list[tuple[str, str]]]]:
+    return {
+        kind.__name__: (len(kind.TABLE), [row for row in kind.TABLE if not HITS[(kind.__name__, *row)]])
+        for kind in _machines()
+    }
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    required = session.config.getoption("--require-every-row") and exitstatus == 0
+    if required and any(rows for _, rows in _missing().values()):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not terminalreporter.config.getoption("--require-every-row"):
+        return
+    for name, (total, missing) in _missing().items():
+        terminalreporter.write_line(f"rows of {name}: {total - len(missing)} of {total} hit")
+        for phase, trigger in missing:
+            terminalreporter.write_line(f"  never hit: {phase}: {trigger}", red=True)

@@ -1,0 +1,313 @@
+"""The answering machine as a ledger: events in, the whole list of commands out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from active_learner.core.answering import HISTORY, LONGEST_WAIT, MAX_OPEN, REMEMBERED, Answering
+from active_learner.core.answering_events import (
+    Ask,
+    Drained,
+    Left,
+    NothingThere,
+    QuestionArrived,
+    QuestionGone,
+    ReceiptArrived,
+    Replied,
+    Rest,
+    Send,
+    Tell,
+    Tick,
+    TrainerSeen,
+    Withdraw,
+)
+from active_learner.core.machine import Machine
+from protocol.messages import Action, Answer, AnswerReceipt, Question
+
+
+def question(id: str, rank: int = 1, round: int = 1) -> Question:
+    return Question(
+        id=id, key=id, features=np.zeros(2), media="table", classes=6, round=round, strategy="margin",
+        score=0.5, rank=rank, model_version=3, stale=False, pool=200,
+    )  # fmt: skip
+
+
+def receipt(answer: Answer, status: str = "stored") -> AnswerReceipt:
+    return AnswerReceipt(answer.id, answer.question, status, "")
+
+
+class Desk:
+    """A machine with a clock that the test moves and ids that count."""
+
+    def __init__(self) -> None:
+        self.machine = Answering("ann", resend_s=1.0)
+        self.at, self.ids, self.turn = 0.0, 0, 0
+
+    def tell(self, event: object) -> list[object]:
+        commands = self.machine.handle(event)  # type: ignore[arg-type]
+        for command in commands:
+            if isinstance(command, Ask | Rest):
+                self.turn = command.turn
+        return list(commands)
+
+    def asked(self, *questions: Question) -> list[object]:
+        return [command for one in questions for command in self.tell(QuestionArrived(one))]
+
+    def reply(
+        self, id: str, action: Action = Action.ANSWER, value: int | None = 3, turn: int | None = None
+    ) -> list[object]:
+        self.ids += 1
+        turn = self.turn if turn is None else turn
+        return self.tell(Replied(id, action, value, f"a{self.ids}", 1e9, self.at, turn))
+
+    def answered(self, id: str, value: int = 3) -> Answer:
+        sent = next(c for c in self.reply(id, value=value) if isinstance(c, Send))
+        return sent.answer
+
+    def received(self, answer: Answer, status: str = "stored") -> list[object]:
+        return self.tell(ReceiptArrived(receipt(answer, status), self.at))
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+Q, R, S = question("q"), question("r", rank=2), question("s", rank=3)
+
+
+def answer(id: str, question: str, revision: int, action: Action, value: int | None) -> Answer:
+    return Answer(id, question, "ann", revision, action, value, 1e9)
+
+
+class TestAsking:
+    def test_the_first_question_is_asked_at_once(self, desk: Desk) -> None:
+        assert desk.asked(Q) == [Ask(Q, 0, 1)]
+
+    def test_one_question_at_a_time_by_rank(self, desk: Desk) -> None:
+        assert desk.asked(S, R, Q) == [Ask(S, 0, 1)]
+        assert desk.reply("s") == [Send(answer("a1", "s", 0, Action.ANSWER, 3)), Ask(Q, 1, 2)]
+        assert desk.reply("q")[1:] == [Ask(R, 0, 3)]
+        assert desk.reply("r")[1:] == [Rest(4)]
+
+    def test_earlier_rounds_come_first_then_arrival(self, desk: Desk) -> None:
+        late, early, same = question("late", 1, round=2), question("early", 9, round=1), question("same", 9, round=1)
+        desk.asked(Q, late, early, same)
+        order = []
+        for _ in range(3):
+            (asked,) = [c for c in desk.reply(order[-1] if order else "q") if isinstance(c, Ask)]
+            order.append(asked.question.id)
+        assert order == ["early", "same", "late"]
+
+    def test_a_repeated_question_is_harmless(self, desk: Desk) -> None:
+        desk.asked(Q)
+        assert desk.asked(Q) == []
+        sent = desk.answered("q")
+        assert desk.asked(Q) == []
+        desk.received(sent)
+        assert desk.asked(Q) == []
+
+    def test_a_question_with_a_better_rank_does_not_replace_the_one_on_the_screen(self, desk: Desk) -> None:
+        desk.asked(R, Q)
+        assert desk.reply("nothing", Action.UNDO) == [NothingThere("nothing"), Ask(R, 1, 2)]
+
+    def test_more_open_questions_than_allowed_are_left_to_be_sent_again(self, desk: Desk) -> None:
+        desk.asked(*(question(f"q{i}") for i in range(MAX_OPEN)))
+        assert desk.asked(Q) == []
+        assert desk.machine.waiting == MAX_OPEN
+        desk.answered("q0")
+        desk.asked(Q)
+        assert desk.machine.waiting == MAX_OPEN
+
+
+class TestClosing:
+    def test_the_question_on_the_screen_is_withdrawn(self, desk: Desk) -> None:
+        desk.asked(Q, R)
+        assert desk.tell(QuestionGone("q", "answered")) == [Withdraw("q", "answered"), Ask(R, 0, 2)]
+        assert desk.tell(QuestionGone("r", "timed_out")) == [Withdraw("r", "timed_out"), Rest(3)]
+
+    def test_a_waiting_question_is_never_asked(self, desk: Desk) -> None:
+        desk.asked(Q, R)
+        assert desk.tell(QuestionGone("r", "answered")) == []
+        assert desk.reply("q")[1:] == [Rest(2)]
+
+    def test_a_question_never_heard_of_is_ignored(self, desk: Desk) -> None:
+        assert desk.tell(QuestionGone("x", "answered")) == []
+
+    def test_a_reply_that_crossed_the_withdrawal_is_still_sent(self, desk: Desk) -> None:
+        desk.asked(Q, R)
+        desk.tell(QuestionGone("q", "timed_out"))
+        assert desk.reply("q", turn=1) == [Send(answer("a1", "q", 0, Action.ANSWER, 3))]
+
+    def test_a_closed_question_that_is_asked_again_is_asked_again(self, desk: Desk) -> None:
+        desk.asked(Q)
+        desk.tell(QuestionGone("q", "timed_out"))
+        assert desk.asked(Q) == [Ask(Q, 0, 3)]
+
+    def test_a_skipped_question_comes_back_only_after_it_was_closed(self, desk: Desk) -> None:
+        desk.asked(Q)
+        desk.reply("q", Action.SKIP, None)
+        assert desk.asked(Q) == []
+        desk.tell(QuestionGone("q", "skipped"))
+        assert desk.asked(Q) == [Ask(Q, 0, 3)]
+
+    def test_a_skip_of_an_undone_question_that_was_closed_meanwhile_lets_it_come_back(self, desk: Desk) -> None:
+        desk.asked(Q)
+        desk.reply("q")
+        desk.tell(QuestionGone("q", "answered"))
+        desk.reply("q", Action.UNDO, None)
+        desk.reply("q", Action.SKIP, None)
+        assert desk.asked(Q) == [Ask(Q, 0, desk.turn)]
+
+
+class TestUndoAndRevise:
+    def test_undo_is_an_event_and_the_question_is_asked_again_before_the_present_one(self, desk: Desk) -> None:
+        desk.asked(Q, R)
+        desk.received(desk.answered("q"))
+        assert desk.reply("q", Action.UNDO, None) == [Send(answer("a2", "q", 1, Action.UNDO, None)), Ask(Q, 1, 3)]
+        assert desk.machine.answered == 0
+
+    def test_the_new_answer_has_the_next_revision_and_then_the_present_question_comes(self, desk: Desk) -> None:
+        desk.asked(Q, R)
+        desk.received(desk.answered("q"))
+        desk.received(desk.reply("q", Action.UNDO, None)[0].answer)  # type: ignore[attr-defined]
+        assert desk.reply("q", value=5) == [Send(answer("a3", "q", 2, Action.ANSWER, 5)), Ask(R, 0, 4)]
+
+    def test_undo_waits_for_the_receipt_of_what_it_takes_back(self, desk: Desk) -> None:
+        desk.asked(Q)
+        first = desk.answered("q")
+        assert desk.reply("q", Action.UNDO, None) == [Ask(Q, 0, 3)]
+        undo = answer("a2", "q", 1, Action.UNDO, None)
+        assert desk.received(first) == [Tell(receipt(first)), Send(undo)]
+
+    def test_closing_does_not_take_an_undone_question_away(self, desk: Desk) -> None:
+        desk.asked(Q)
+        desk.reply("q")
+        desk.reply("q", Action.UNDO, None)
+        assert desk.tell(QuestionGone("q", "answered")) == []
+        assert desk.machine.waiting == 1
+
+    def test_a_skip_can_be_undone(self, desk: Desk) -> None:
+        desk.asked(Q)
+        desk.reply("q", Action.SKIP, None)
+        assert desk.reply("q", Action.UNDO, None)[-1] == Ask(Q, 0, 3)
+
+    def test_the_same_thing_cannot_be_undone_twice(self, desk: Desk) -> None:
+        desk.asked(Q)
+        desk.reply("q")
+        desk.reply("q", Action.UNDO, None)
+        assert desk.reply("q", Action.UNDO, None) == [NothingThere("q"), Ask(Q, 0, 4)]
+
+    def test_revise_is_an_event_and_asks_nothing_again(self, desk: Desk) -> None:
+        desk.asked(Q, R)
+        desk.received(desk.answered("q"))
+        sent = Send(answer("a2", "q", 1, Action.REVISE, 4))
+        assert desk.reply("q", Action.REVISE, 4, turn=0) == [sent]
+        assert desk.machine.answered == 1
+
+    def test_only_the_last_ten_decisions_can_be_undone(self, desk: Desk) -> None:
+        desk.asked(*(question(f"q{i}", rank=i) for i in range(HISTORY + 1)))
+        for i in range(HISTORY + 1):
+            desk.reply(f"q{i}")
+        assert [d.answer.question for d in desk.machine.history()] == [f"q{i}" for i in range(1, HISTORY + 1)]
+        assert desk.reply("q0", Action.UNDO, None)[0] == NothingThere("q0")
+
+    def test_decisions_are_forgotten_in_the_end_unless_they_are_unsent(self, desk: Desk) -> None:
+        desk.asked(question("kept"))
+        desk.reply("kept")
+        for i in range(REMEMBERED + 5):
+            desk.asked(question(f"q{i}"))
+            desk.received(desk.answered(f"q{i}"))
+        assert desk.asked(question("kept")) == []
+        assert desk.asked(question("q0")) != []
+
+    def test_a_second_reply_to_a_decided_question_is_ignored(self, desk: Desk) -> None:
+        desk.asked(Q)
+        desk.reply("q")
+        assert desk.reply("q", value=1, turn=0) == []
+
+
+class TestOutbox:
+    def test_sent_again_with_doubling_waits_until_the_receipt(self, desk: Desk) -> None:
+        desk.asked(Q)
+        sent = desk.answered("q")
+        times = [at for at in range(1, 80) if desk.tell(Tick(float(at)))]
+        assert times == [1, 3, 7, 15, 31, 47, 63, 79]
+        assert np.diff(times).max() == LONGEST_WAIT
+        assert desk.received(sent) == [Tell(receipt(sent))]
+        assert desk.tell(Tick(1000.0)) == []
+        assert desk.machine.unsent == []
+
+    def test_the_trainer_gets_everything_at_once_when_it_is_back(self, desk: Desk) -> None:
+        desk.asked(Q, R)
+        sent = [desk.answered("q"), desk.answered("r")]
+        assert desk.tell(TrainerSeen(5.0)) == [Send(one) for one in sent]
+        assert desk.tell(Tick(5.9)) == []
+        assert len(desk.tell(Tick(6.0))) == 2
+
+    @pytest.mark.parametrize("status", ["stored", "duplicate", "late", "unknown_question", "something_new"])
+    def test_a_final_receipt_is_told_once(self, desk: Desk, status: str) -> None:
+        desk.asked(Q)
+        sent = desk.answered("q")
+        assert desk.received(sent, status) == [Tell(receipt(sent, status))]
+        assert desk.received(sent, status) == []
+        assert desk.asked(Q) == []
+
+    @pytest.mark.parametrize("status", ["bad_value", "conflict"])
+    def test_a_refused_answer_is_asked_again_when_the_trainer_still_asks(self, desk: Desk, status: str) -> None:
+        desk.asked(Q)
+        desk.received(desk.answered("q"), status)
+        assert desk.asked(Q) == [Ask(Q, 0, 3)]
+        assert desk.answered("q").revision == 1
+
+    def test_a_full_disk_is_told_once_and_the_answer_is_sent_again(self, desk: Desk) -> None:
+        desk.asked(Q)
+        sent = desk.answered("q")
+        assert desk.received(sent, "storage_full") == [Tell(receipt(sent, "storage_full"))]
+        assert desk.received(sent, "storage_full") == []
+        assert desk.tell(Tick(1.0)) == [Send(sent)]
+        assert desk.received(sent) == [Tell(receipt(sent))]
+
+    def test_a_receipt_of_somebody_elses_answer_is_ignored(self, desk: Desk) -> None:
+        desk.asked(Q)
+        desk.answered("q")
+        assert desk.tell(ReceiptArrived(AnswerReceipt("other", "q", "stored", ""), 0.0)) == []
+        assert len(desk.machine.unsent) == 1
+
+
+class TestLeaving:
+    def test_with_nothing_to_send_it_is_drained_at_once(self, desk: Desk) -> None:
+        desk.asked(Q)
+        assert desk.tell(Left()) == [Drained()]
+        assert desk.tell(Left()) == []
+
+    def test_it_is_drained_by_the_last_receipt_and_asks_no_more(self, desk: Desk) -> None:
+        desk.asked(Q, R)
+        sent = desk.answered("q")
+        assert desk.tell(Left()) == []
+        assert desk.asked(S) == []
+        assert desk.tell(Tick(9.0)) == [Send(sent)]
+        assert desk.received(sent) == [Tell(receipt(sent)), Drained()]
+
+    def test_leaving_while_resting(self, desk: Desk) -> None:
+        assert desk.tell(Left()) == [Drained()]
+
+    def test_a_reply_in_the_last_moment_is_still_sent(self, desk: Desk) -> None:
+        desk.asked(Q)
+        desk.tell(Left())
+        assert desk.reply("q") == [Send(answer("a1", "q", 0, Action.ANSWER, 3))]
+
+
+def test_every_row_of_the_table_is_hit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs the tests above once more and counts the rows: a new row needs a test."""
+    seen: set[tuple[str, str]] = set()
+    monkeypatch.setattr(Machine, "observe", lambda machine, phase, trigger: seen.add((phase, trigger)))
+    for group in (TestAsking, TestClosing, TestUndoAndRevise, TestOutbox, TestLeaving):
+        for name in [name for name in vars(group) if name.startswith("test_")]:
+            method = getattr(group(), name)
+            values = [mark.args[1] for mark in getattr(method, "pytestmark", []) if mark.name == "parametrize"]
+            for arguments in [[one] for one in values[0]] if values else [[]]:
+                method(Desk(), *arguments)
+    print(f"{len(seen)} of {len(Answering.TABLE)} rows of Answering hit")
+    assert set(Answering.TABLE) - seen == set()

@@ -1,0 +1,403 @@
+"""The asking machine as a ledger: candidates, scores and answers in; questions, receipts and rounds out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from active_learner.core import asking_events as a
+from active_learner.core.asking import REPEAT_QUESTIONS_S, AskingMachine
+from active_learner.core.pool import Pool
+from active_learner.core.records import AskedQuestion, LabelEvent, Selection
+from active_learner.strategies.uncertainty import LeastConfidence
+
+RULES = a.AskingRules(pool_size=4, query_size=2)
+SOURCE = 77
+
+
+def machine(rules: a.AskingRules = RULES, capacity: int = 10, **options: object) -> AskingMachine:
+    one = AskingMachine(rules, Pool(capacity, 2), name="run-1", at=0.0, **options)  # type: ignore[arg-type]
+    one.handle(a.EvaluatorHere(True, 0.0))
+    one.handle(a.LabelerHere("ann", True, 0.0))
+    return one
+
+
+def features(*numbers: int) -> np.ndarray:
+    return np.array([[number] for number in numbers], np.float32)
+
+
+def key(number: int) -> str:
+    return f"k{number:02d}"
+
+
+def candidates(id: str, *numbers: int, at: float = 0.0, refused: int = 0) -> a.CandidatesHeard:
+    return a.CandidatesHeard(id, SOURCE, tuple(key(n) for n in numbers), features(*numbers), refused, "", at)
+
+
+def scores(re: str, *certain: float, version: int = 0, at: float = 0.0) -> a.ScoresHeard:
+    rows = np.array([[p, 1 - p] for p in certain], np.float32)
+    return a.ScoresHeard(re, version, rows, at)
+
+
+def fill(one: AskingMachine, *numbers: int, at: float = 0.0) -> None:
+    """Sample n has max probability 0.5 + n/100: the lower n, the more uncertain."""
+    one.handle(candidates(f"c{numbers}", *numbers, at=at))
+    one.handle(scores(f"c{numbers}", *(0.5 + n / 100 for n in numbers), at=at))
+
+
+def ask(one: AskingMachine, at: float = 0.0) -> tuple[AskedQuestion, ...]:
+    """From a due Tick to open questions."""
+    (select,) = one.handle(a.Tick(at))
+    assert isinstance(select, a.Select)
+    selection = LeastConfidence().select(select.view, select.count, np.random.default_rng(0))
+    (store,) = one.handle(a.SelectionMade(select.view, selection, "least_confidence", at, 1000.0))
+    assert isinstance(store, a.StoreQuestions)
+    sent, saved = one.handle(a.QuestionsStored(tuple(q.id for q in store.questions), at))
+    assert sent == a.SendQuestions(store.questions, "")
+    assert isinstance(saved, a.SavePool)
+    return store.questions
+
+
+def answered(
+    question: AskedQuestion,
+    action: str = "answer",
+    status: str = "stored",
+    who: str = "ann",
+    at: float = 1.0,
+    labeled: bool | None = None,
+) -> a.AnswerStored:
+    value = 1 if action in ("answer", "revise") else None
+    event = LabelEvent(f"{question.id}{action}", question.id, question.key, who, 0, action, value, 5.0)
+    is_labeled = action in ("answer", "revise") if labeled is None else labeled
+    return a.AnswerStored(event, status, is_labeled, question.features, at)
+
+
+def asking(rules: a.AskingRules = RULES, **options: object) -> tuple[AskingMachine, tuple[AskedQuestion, ...]]:
+    one = machine(rules, **options)
+    fill(one, 1, 2, 3, 4)
+    return one, ask(one)
+
+
+def test_scored_candidates_enter_the_pool_and_are_receipted() -> None:
+    one = machine()
+    assert one.handle(candidates("c", 1, 2, refused=1)) == []
+    assert one.handle(scores("c", 0.9, 0.6)) == [a.SendReceipt(SOURCE, "c", 2, 0, 1, 0, "")]
+    assert len(one.pool) == 2
+
+
+def test_the_same_batch_again_gets_the_same_receipt_and_no_second_entry() -> None:
+    one = machine()
+    first = candidates("c", 1, 2)
+    one.handle(first)
+    assert one.handle(first) == []
+    (receipt,) = one.handle(scores("c", 0.9, 0.6))
+    assert one.handle(replace(first, session=5)) == [replace(receipt, session=5)]
+    assert len(one.pool) == 2
+
+
+def test_known_candidates_are_receipted_at_once() -> None:
+    one = machine(labeled=[key(1)])
+    fill(one, 2)
+    assert one.handle(candidates("d", 1, 2)) == [a.SendReceipt(SOURCE, "d", 0, 2, 0, 0, "")]
+
+
+def test_twins_in_one_batch_are_one_sample() -> None:
+    one = machine()
+    one.handle(candidates("c", 1, 1))
+    assert one.handle(scores("c", 0.9, 0.9)) == [a.SendReceipt(SOURCE, "c", 1, 1, 0, 0, "")]
+
+
+def test_scores_of_nothing_that_was_proposed_are_counted() -> None:
+    one = machine()
+    assert one.handle(scores("nobody", 0.9)) == []
+    one.handle(candidates("c", 1, 2))
+    assert one.handle(scores("c", 0.9)) == []
+    assert one.intake.counters["stray_scores"] == 2
+
+
+def test_over_its_capacity_the_pool_evicts_the_least_uncertain() -> None:
+    one = machine(capacity=2)
+    fill(one, 1, 30)
+    one.handle(candidates("c", 2))
+    assert one.handle(scores("c", 0.52)) == [a.SendReceipt(SOURCE, "c", 1, 0, 0, 1, "")]
+    assert key(30) not in one.pool
+
+
+def test_a_full_pool_asks_the_most_uncertain_and_only_them() -> None:
+    _, questions = asking()
+    assert [question.key for question in questions] == [key(1), key(2)]
+    assert [question.rank for question in questions] == [1, 2]
+    assert questions[0].score > questions[1].score
+    assert questions[0].round == 1
+    assert questions[0].pool == 4
+    assert not questions[0].stale
+
+
+def test_below_the_pool_size_nothing_is_asked() -> None:
+    one = machine()
+    fill(one, 1, 2, 3)
+    assert one.handle(a.Tick(0.0)) == []
+
+
+def test_asked_samples_are_in_the_pool_no_more() -> None:
+    one, questions = asking()
+    assert all(question.key not in one.pool for question in questions)
+    assert one.handle(candidates("again", 1)) == [a.SendReceipt(SOURCE, "again", 0, 1, 0, 0, "")]
+
+
+def test_the_answers_of_the_batch_start_a_round() -> None:
+    one, (first, second) = asking()
+    assert one.handle(answered(first)) == [a.CloseQuestions((first.id,), "answered")]
+    assert one.handle(a.Tick(1.0)) == []
+    one.handle(answered(second))
+    assert one.handle(a.Tick(1.0)) == [a.WantRound()]
+    assert one.phase == "holding"
+    assert one.handle(a.Tick(99.0)) == []
+
+
+def test_a_repeated_answer_has_no_effect() -> None:
+    one, (first, _) = asking()
+    for status in ("duplicate", "conflict", "unknown_question"):
+        assert one.handle(answered(first, status=status)) == []
+    assert one.batch.answered == 0
+
+
+def test_open_questions_are_said_again_and_to_who_comes() -> None:
+    one, questions = asking()
+    assert one.handle(a.Tick(REPEAT_QUESTIONS_S)) == [a.SendQuestions(questions, "")]
+    assert one.handle(a.LabelerHere("bob", True, 6.0)) == [a.SendQuestions(questions, "bob")]
+
+
+def test_an_undone_answer_is_open_again() -> None:
+    one, (first, second) = asking()
+    one.handle(answered(first))
+    one.handle(answered(first, "undo"))
+    one.handle(answered(second))
+    assert one.handle(a.Tick(1.0)) == []
+    one.handle(answered(first))
+    assert one.handle(a.Tick(1.0)) == [a.WantRound()]
+
+
+def test_a_label_undone_after_its_batch_goes_back_to_the_pool() -> None:
+    one, questions = asking()
+    for question in questions:
+        one.handle(answered(question))
+    one.handle(a.Tick(1.0))
+    one.handle(answered(questions[0], "undo"))
+    assert questions[0].key in one.pool
+    assert questions[0].key not in one.labeled
+
+
+def test_after_a_round_the_pool_is_scored_again_before_anything_is_asked() -> None:
+    one, questions = asking()
+    for question in questions:
+        one.handle(answered(question))
+    one.handle(a.Tick(1.0))
+    refresh, saved = one.handle(a.RoundOver(1, 20, 2.0))
+    assert isinstance(refresh, a.Refresh)
+    assert isinstance(saved, a.SavePool)
+    assert len(refresh.features) == 2
+    assert one.handle(a.Tick(2.0)) == []
+    one.handle(scores(refresh.id, 0.6, 0.7, version=20))
+    one.handle(a.Tick(2.0))
+    assert one.phase == "collecting"
+    assert one.pool.outdated(20) == []
+
+
+def test_when_the_new_scores_do_not_come_older_ones_must_do_and_are_marked() -> None:
+    one, questions = asking()
+    for question in questions:
+        one.handle(answered(question))
+    one.handle(a.Tick(1.0))
+    one.handle(a.RoundOver(1, 20, 2.0))
+    (note,) = one.handle(a.Tick(2.0 + RULES.refresh_timeout_s))
+    assert isinstance(note, a.Note)
+    fill(one, 5, 6, at=8.0)
+    assert all(question.stale for question in ask(one, at=8.0))
+
+
+def test_a_pool_can_be_cleared_after_a_round_as_in_the_tutorial() -> None:
+    one, questions = asking(replace(RULES, clear_pool=True))
+    for question in questions:
+        one.handle(answered(question))
+    one.handle(a.Tick(1.0))
+    assert one.handle(a.RoundOver(1, 20, 2.0)) == [a.SavePool()]
+    assert len(one.pool) == 0
+
+
+def test_a_source_that_ends_below_the_pool_size_is_asked_with_what_there_is() -> None:
+    one = machine()
+    fill(one, 1)
+    assert one.handle(a.Tick(0.0)) == []
+    one.handle(a.SourceGone(SOURCE, True, 0.0))
+    assert [question.key for question in ask(one)] == [key(1)]
+
+
+def test_an_ended_source_that_came_again_is_waited_for() -> None:
+    one = machine()
+    fill(one, 1)
+    one.handle(a.SourceGone(SOURCE, True, 0.0))
+    one.handle(a.SourceHere(SOURCE, 0.0))
+    assert one.handle(a.Tick(0.0)) == []
+    one.handle(a.SourceGone(SOURCE, False, 0.0))
+    assert one.handle(a.Tick(0.0)) == []
+
+
+def test_a_source_that_falls_silent_is_asked_with_what_there_is() -> None:
+    one = machine()
+    fill(one, 1, at=1.0)
+    assert one.handle(a.Tick(1.0 + RULES.source_timeout_s - 0.1)) == []
+    assert ask(one, at=1.0 + RULES.source_timeout_s)
+
+
+def test_a_population_that_converged_to_known_genomes_does_not_stall_the_asking() -> None:
+    one = machine()
+    fill(one, 1, 2, at=1.0)
+    for second in range(2, 20):
+        one.handle(candidates(f"same{second}", 1, 2, at=float(second)))
+    assert len(ask(one, at=1.0 + RULES.source_timeout_s)) == 2
+
+
+def test_a_population_of_nothing_but_labeled_genomes_is_told_to_look_elsewhere() -> None:
+    one = machine(labeled=[key(1), key(2)])
+    one.handle(candidates("c", 1, 2))
+    diversify, note = one.handle(a.Tick(RULES.source_timeout_s))
+    assert isinstance(diversify, a.Diversify)
+    assert isinstance(note, a.Note)
+    assert one.handle(a.Tick(RULES.source_timeout_s + 0.1)) == []
+    assert one.handle(a.Tick(2 * RULES.source_timeout_s)) != []
+
+
+def test_nobody_answers_and_others_are_asked_never_an_empty_round() -> None:
+    one, questions = asking(replace(RULES, label_timeout_s=9.0, skip_cooldown_s=30.0))
+    closed, note = one.handle(a.Tick(9.0))
+    assert closed == a.CloseQuestions(tuple(question.id for question in questions), "timed_out")
+    assert isinstance(note, a.Note)
+    fill(one, 5, 6, at=9.0)
+    others = ask(one, at=9.0)
+    assert {question.key for question in others} == {key(3), key(4)}
+    assert all(question.key in one.pool for question in questions)
+
+
+def test_some_answer_in_time_and_the_round_trains_on_what_came() -> None:
+    one, (first, second) = asking(replace(RULES, label_timeout_s=9.0))
+    one.handle(answered(first))
+    assert one.handle(a.Tick(9.0)) == [a.CloseQuestions((second.id,), "timed_out"), a.WantRound()]
+    assert second.key in one.pool
+
+
+def test_a_late_answer_is_a_label() -> None:
+    one, questions = asking(replace(RULES, label_timeout_s=9.0))
+    one.handle(a.Tick(9.0))
+    one.handle(answered(questions[0], status="late"))
+    assert questions[0].key in one.labeled
+    assert questions[0].key not in one.pool
+
+
+def test_when_everything_is_skipped_it_cools_down_and_is_asked_again() -> None:
+    one = machine()
+    fill(one, 1, 2)
+    one.handle(a.SourceGone(SOURCE, True, 0.0))
+    questions = ask(one)
+    for question in questions:
+        assert one.handle(answered(question, "skip")) == []
+    closed, _ = one.handle(a.Tick(1.0))
+    assert closed == a.CloseQuestions(tuple(question.id for question in questions), "skipped")
+    (note,) = one.handle(a.Tick(1.0))
+    assert isinstance(note, a.Note)
+    assert one.phase == "cooling"
+    assert one.handle(a.Tick(2.0)) == []
+    one.handle(a.Tick(1.0 + RULES.skip_cooldown_s))
+    assert len(ask(one, at=1.0 + RULES.skip_cooldown_s)) == 2
+
+
+def test_new_candidates_end_a_cool_down() -> None:
+    one = machine()
+    fill(one, 1)
+    one.handle(a.SourceGone(SOURCE, True, 0.0))
+    (question,) = ask(one)
+    one.handle(answered(question, "skip"))
+    one.handle(a.Tick(1.0))
+    one.handle(a.Tick(1.0))
+    fill(one, 2, at=2.0)
+    one.handle(a.Tick(2.0))
+    assert one.phase == "collecting"
+
+
+def test_one_of_two_labelers_skips_and_the_other_is_waited_for() -> None:
+    one, (first, second) = asking()
+    one.handle(a.LabelerHere("bob", True, 0.0))
+    one.handle(answered(second))
+    one.handle(answered(first, "skip"))
+    assert one.handle(a.Tick(1.0)) == []
+    one.handle(a.LabelerHere("bob", False, 0.0))
+    assert one.handle(a.Tick(1.0)) == [a.CloseQuestions((first.id,), "skipped"), a.WantRound()]
+
+
+def test_without_the_evaluator_candidates_are_taken_unscored_and_asked_as_stale() -> None:
+    one = machine()
+    one.handle(a.EvaluatorHere(False, 1.0))
+    one.handle(a.EvaluatorHere(False, 2.0))
+    one.handle(candidates("c", 1, 2, 3, 4, at=1.0))
+    assert one.handle(a.Tick(2.0)) == []
+    (receipt,) = one.handle(a.Tick(1.0 + RULES.refresh_timeout_s))
+    assert receipt == a.SendReceipt(SOURCE, "c", 4, 0, 0, 0, "")
+    questions = ask(one, at=1.0 + RULES.refresh_timeout_s)
+    assert all(question.stale for question in questions)
+    assert all(question.probabilities == () for question in questions)
+
+
+def test_initial_labels_are_drawn_at_random_all_at_once() -> None:
+    one = machine(replace(RULES, initial_labels=3))
+    fill(one, 1, 2, 3, 4)
+    (select,) = one.handle(a.Tick(0.0))
+    assert isinstance(select, a.Select)
+    assert (select.strategy, select.count) == ("random", 3)
+
+
+def test_a_budget_of_labels_is_not_exceeded() -> None:
+    one = machine(replace(RULES, label_budget=3), labeled=["x", "y"])
+    fill(one, 1, 2, 3, 4)
+    (select,) = one.handle(a.Tick(0.0))
+    assert isinstance(select, a.Select)
+    assert select.count == 1
+    spent = machine(replace(RULES, label_budget=2), labeled=["x", "y"])
+    fill(spent, 1, 2, 3, 4)
+    assert spent.handle(a.Tick(99.0)) == []
+
+
+def test_a_selection_whose_samples_went_meanwhile_is_made_again() -> None:
+    one = machine()
+    fill(one, 1, 2, 3, 4)
+    (select,) = one.handle(a.Tick(0.0))
+    assert isinstance(select, a.Select)
+    nothing = Selection(np.array([], np.int64), np.array([], np.float64))
+    assert one.handle(a.SelectionMade(select.view, nothing, "x", 0.0, 0.0)) == []
+    assert one.phase == "collecting"
+
+
+def test_a_new_model_has_the_pool_scored_again_in_any_phase() -> None:
+    one = machine()
+    fill(one, 1, 2)
+    (refresh,) = one.handle(a.ModelStands(40, 1.0))
+    assert isinstance(refresh, a.Refresh)
+    one.handle(scores(refresh.id, 0.6, 0.7, version=40))
+    assert one.pool.outdated(40) == []
+    one.handle(a.RoundOver(3, 60, 1.0))
+    assert one.model_version == 60
+
+
+def test_questions_of_an_earlier_trainer_stay_open_with_their_ids() -> None:
+    _, questions = asking()
+    later = AskingMachine(RULES, Pool(10, 2), name="run-2", at=0.0, open_questions=questions)
+    assert later.phase == "asking"
+    assert later.handle(a.Tick(0.0)) == [a.SendQuestions(questions, "")]
+
+
+def test_the_unasked_batch_that_waits_longest_is_dropped_when_too_many_wait() -> None:
+    one = machine()
+    for number in range(257):
+        one.handle(candidates(f"c{number}", number))
+    assert one.intake.waiting == 256
+    assert one.intake.counters["dropped_unscored"] == 1

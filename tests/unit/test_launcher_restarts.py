@@ -1,0 +1,51 @@
+"""What the end of a process means to the whole."""
+
+from __future__ import annotations
+
+from active_learner.services.restarts import Again, End, Over, Policy, Restarts
+
+TRAINER = Policy(ends_all=True, fatal=(2, 3, 5))
+
+
+def after(policy: Policy, *codes: int, ready: bool = True, apart_s: float = 1.0) -> list[End | Again | Over]:
+    restarts = Restarts("it", policy)
+    if ready:
+        restarts.ready()
+    return [restarts.ended(code, number * apart_s) for number, code in enumerate(codes)]
+
+
+def test_the_trainers_exit_0_is_the_end_of_the_work() -> None:
+    assert after(TRAINER, 0) == [End(0, "")]
+
+
+def test_a_source_that_has_finished_is_left_alone() -> None:
+    assert after(Policy(may_finish=True), 0) == [Over()]
+
+
+def test_exit_0_of_a_process_that_must_be_there_is_a_death() -> None:
+    assert after(Policy(), 0) == [Again(0.1)]
+
+
+def test_a_process_that_never_was_ready_ends_all_with_its_own_code() -> None:
+    assert after(Policy(), 4, ready=False) == [End(4, "it did not start (exit code 4)")]
+    assert after(Policy(), -9, ready=False) == [End(1, "it did not start (signal 9)")]
+
+
+def test_a_bad_configuration_is_not_tried_again() -> None:
+    assert after(Policy(), 3) == [End(3, "it cannot go on (exit code 3)")]
+    assert after(TRAINER, 5) == [End(5, "it cannot go on (exit code 5)")]
+    assert after(Policy(), 5) == [Again(0.1)]
+
+
+def test_it_waits_longer_after_each_death_and_gives_up_after_five_within_a_minute() -> None:
+    assert after(Policy(), 1, -9, 1, 1, -11) == [
+        Again(0.1),
+        Again(0.5),
+        Again(1.0),
+        Again(2.0),
+        End(1, "it died 5 times within 60 s, the last time with signal 11"),
+    ]
+
+
+def test_deaths_long_ago_are_forgotten() -> None:
+    assert after(Policy(), *[1] * 8, apart_s=61.0) == [Again(0.1)] * 8
