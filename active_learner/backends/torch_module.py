@@ -65,6 +65,11 @@ class TorchBackend(Backend):
         """The network in training."""
         return self._parts.network
 
+    @property
+    def device(self) -> str:
+        """Where it computes: cpu, cuda:0."""
+        return str(self._device)
+
     # --- training
 
     def forward(self, step: int, seed: int, batch: Array) -> Array:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from active_learner.bench.processes import PROGRAM, free_port
 from active_learner.errors import ActiveLearnerError
@@ -34,6 +37,8 @@ class Arm:
     """It ends with so many."""
     sets: tuple[str, ...] = ()
     config: str = "digits"
+    until_accuracy: float | None = None
+    """It ends earlier when a round is that accurate."""
 
     def command(self) -> list[str]:
         keys = (
@@ -44,7 +49,8 @@ class Arm:
             *self.sets,
         )
         sets = [word for key in keys for word in ("--set", key)]
-        return [*PROGRAM, "up", self.config, *sets, "--labels", str(self.labels), "--new"]
+        goal = [] if self.until_accuracy is None else ["--until-accuracy", str(self.until_accuracy)]
+        return [*PROGRAM, "up", self.config, *sets, "--labels", str(self.labels), *goal, "--new"]
 
 
 def run_arm(arm: Arm, on_round: OnRound | None = None, timeout_s: float = 300.0) -> list[RoundMetrics]:
@@ -55,18 +61,50 @@ def run_arm(arm: Arm, on_round: OnRound | None = None, timeout_s: float = 300.0)
     _remove(arm.folder)
     arm.folder.parent.mkdir(parents=True, exist_ok=True)
     log = arm.folder.parent / f"{arm.folder.name}.log"
-    with log.open("wb") as said, _started(arm.command(), said) as process:
-        _watch(arm, process, on_round, time.monotonic() + timeout_s, log)
-    if process.returncode:
-        raise ActiveLearnerError(f"{arm.folder.name} ended with exit code {process.returncode}:\n{_last_words(log)}")
-    log.unlink()
+    told = _Told(arm.folder / METRICS_FILE, on_round)
+    run_command(arm.command(), log, timeout_s, told.look)
     return read(arm.folder / METRICS_FILE)
 
 
+def run_command(command: list[str], log: Path, timeout_s: float, look: Callable[[], None] | None = None) -> None:
+    """Run a command of ours to its end; what it says goes to `log`, which is removed when all was well. `look` is
+    called while it runs and once after.
+
+    Raises: ActiveLearnerError when it fails or takes too long, with its last words.
+    """
+    deadline = time.monotonic() + timeout_s
+    with log.open("wb") as said, _started(command, said) as process:
+        while process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(WATCH_S)
+            if look is not None:
+                look()
+            if time.monotonic() > deadline:
+                raise ActiveLearnerError(f"not done after {timeout_s:g} s: {shlex.join(command)}\n{_last_words(log)}")
+    if process.returncode:
+        words = _last_words(log)
+        raise ActiveLearnerError(f"exit code {process.returncode}: {shlex.join(command)}\n{words}")
+    log.unlink()
+
+
+class _Told:
+    """Tells each round of a metrics file once."""
+
+    def __init__(self, path: Path, on_round: OnRound | None) -> None:
+        self._path, self._on_round = path, on_round
+        self._last = -1
+
+    def look(self) -> None:
+        for one in read(self._path) if self._on_round is not None else ():
+            if one.round > self._last and self._on_round is not None:
+                self._last = one.round
+                self._on_round(one)
+
+
 @contextlib.contextmanager
-def _started(command: list[str], said: object) -> Iterator[subprocess.Popen[bytes]]:
+def _started(command: list[str], said: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """Ended with us, whatever happens: by SIGTERM first, so that it ends its own children."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT)  # type: ignore[call-overload]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT)
     try:
         yield process
     finally:
@@ -78,31 +116,12 @@ def _started(command: list[str], said: object) -> Iterator[subprocess.Popen[byte
         process.wait()
 
 
-def _watch(arm: Arm, process: subprocess.Popen[bytes], on_round: OnRound | None, deadline: float, log: Path) -> None:
-    told = -1
-    ended = False
-    while not ended:
-        ended = process.poll() is not None
-        for one in read(arm.folder / METRICS_FILE):
-            if one.round > told:
-                told = one.round
-                if on_round is not None:
-                    on_round(one)
-        if time.monotonic() > deadline:
-            raise ActiveLearnerError(f"{arm.folder.name} did not end in time:\n{_last_words(log)}")
-        if not ended:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(WATCH_S)
-
-
 def _last_words(log: Path) -> str:
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_WORDS:])
 
 
 def _remove(folder: Path) -> None:
     """Only what is a run folder, and only when nobody runs in it."""
-    import shutil
-
     from active_learner.config import loading, running
 
     if not folder.exists():

@@ -35,22 +35,26 @@ async def _run(settings: BrokerConfig) -> int:
 
 def _settings(config_name: str | None, sets: tuple[str, ...], address: str | None) -> BrokerConfig:
     """The broker's section. Raises: ConfigError."""
+    from active_learner.config.schema import BrokerConfig
+
+    settings = BrokerConfig()
     if config_name is not None:
         from active_learner.config.loading import load
 
-        return load(config_name, sets if address is None else (*sets, f"broker.address={address}")).broker
-    if sets:
+        settings = load(config_name, sets).broker
+    elif sets:
         raise click.UsageError("--set needs a CONFIG whose keys it overrides")
-    return _defaults(address)
+    return settings if address is None else settings.model_copy(update={"address": _checked(address)})
 
 
-def _defaults(address: str | None) -> BrokerConfig:
+def _checked(address: str) -> str:
+    """Unlike in a CONFIG, whose address peers connect to, the port may be 0 here."""
     from pydantic import ValidationError
 
     from active_learner.config.schema import BrokerConfig
     from active_learner.errors import ConfigError
 
     try:
-        return BrokerConfig() if address is None else BrokerConfig(address=address)
+        return BrokerConfig(address=address).address
     except ValidationError:
         raise ConfigError([f"--address: {address!r} must be tcp://HOST:PORT, as tcp://127.0.0.1:5570"]) from None

@@ -45,7 +45,12 @@ def import_(config: Config, file: str, strict: bool, format_name: str | None, an
 
     from active_learner.config.sample import resolve
     from active_learner.stores.exchange import import_labels
+    from active_learner.stores.row_readers import annotator_name
 
+    try:
+        annotator_name(annotator)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--annotator") from None
     spec = resolve(config)
     reading = _read(file, spec, format_name)
     store = _open(config, spec, read_only=False)
@@ -109,8 +114,12 @@ def _write(file: str, text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
+    path = Path(file).resolve()
     try:
-        replace_file(Path(file), text.encode("utf-8"))
+        if path.exists() and not path.is_file():  # a pipe or a device is written to, not replaced
+            path.write_text(text, encoding="utf-8")
+        else:
+            replace_file(path, text.encode("utf-8"))
     except OSError as error:
         raise ActiveLearnerError(f"{file}: cannot be written: {error.strerror}") from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,12 +76,10 @@ def _service(config: Config, spec: SampleSpec, source: Source, once: bool) -> Ca
     from active_learner.peer import Peer
     from active_learner.services.candidate_source import ROLE, CandidateSource
 
-    name = f"{ROLE}-{uuid.uuid4().hex[:8]}"
     return CandidateSource(
-        Peer(experiment=config.name, role=ROLE, name=name, address=config.broker.address),
+        Peer(experiment=config.name, role=ROLE, address=config.broker.address),
         source,
         spec,
-        name=name,
         machine=Proposing(
             wants_fitness=source.wants_fitness,
             interval_s=getattr(config.source, "interval_s", 0.0),

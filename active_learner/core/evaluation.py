@@ -141,7 +141,10 @@ class EvaluationMachine(Machine[Event, Command]):
         if self.phase not in IDLE:
             return self._classify_at_work(message)
         if isinstance(message, PositionRequest | Restore | Promote) and message.run != self.run:
-            return "new run" if self._may_take_run(message) else "wrong run"
+            if self._may_take_run(message):
+                return "new run"
+            if self.run:
+                return "wrong run"
         if message.term < self.term:
             return "stale term"
         if message.term > self.term:
@@ -149,13 +152,15 @@ class EvaluationMachine(Machine[Event, Command]):
         match message:
             case PositionRequest():
                 return "position request"
+            case _ if not self.run:
+                return "misfit"  # just restarted: something late came before the question
             case Restore():
                 return self._classify_restore(message)
             case Promote():
                 return self._classify_promote(message)
             case Forward(status=Status.VALIDATE):
-                return "validate" if self.run and message.step == self.applied else "misfit"
-        return self._classify_step(message) if self.run else "misfit"
+                return "validate" if message.step == self.applied else "misfit"
+        return self._classify_step(message)
 
     def _classify_at_work(self, message: TrainingMessage) -> str:
         assert self._work is not None
@@ -171,21 +176,18 @@ class EvaluationMachine(Machine[Event, Command]):
     def _classify_step(self, message: Forward | Step | Gradient) -> str:
         step = message.step
         match message:
-            case Forward():
-                if step == self.applied + 1:
-                    return "forward repeated" if self.held == step else "forward"
-            case Gradient():
-                if step == self.held:
-                    return "gradient"
-                if step == self.applied and self._applied_said is not None:
-                    return "gradient repeated"
-            case Step():
-                if not (self.place.first and self.place.last):
-                    return "misfit"
-                if step == self.held:
-                    return "step"
-                if step == self.applied:
-                    return "forward repeated" if self.held == step + 1 else "forward of step"
+            case Forward() if step == self.applied + 1:
+                return "forward repeated" if self.held == step else "forward"
+            case Gradient() if step == self.held:
+                return "gradient"
+            case Gradient() if step == self.applied and self._applied_said is not None:
+                return "gradient repeated"
+            case Step() if not (self.place.first and self.place.last):
+                return "misfit"
+            case Step() if step == self.held:
+                return "step"
+            case Step() if step == self.applied:
+                return "forward repeated" if self.held == step + 1 else "forward of step"
         return "past" if step <= self.applied else "misfit"
 
     def _classify_restore(self, message: Restore) -> str:
@@ -294,9 +296,9 @@ class EvaluationMachine(Machine[Event, Command]):
         return [self._applied_said, *self._resume()]
 
     def _refuse_gradient(self, event: Impossible) -> list[Command]:
-        heard = self._worked()
+        refusal = self._refusal(self._worked(), event.code, event.text)
         self._done("holding")
-        return [self._refusal(heard, event.code, event.text), *self._resume()]
+        return [refusal, *self._resume()]
 
     def _repeat_applied(self, _: Heard) -> list[Command]:
         assert self._applied_said is not None

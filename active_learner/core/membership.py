@@ -295,9 +295,6 @@ class Membership:
     def _admit(self, challenge: Challenge, at: float) -> list[Send]:
         hello, connection = challenge.hello, challenge.connection
         self._challenges.pop(connection, None)
-        if self._rivals(hello):  # another one that waited for the same role was first
-            self._challenges[connection] = Challenge(connection, hello, challenge.protocol, at)
-            return []
         number = self._new_session()
         while number in self._numbers or number == 0:
             number = self._new_session()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 """18 digits always fit into int64."""
 DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,5})?")
+PLAIN = re.compile(r"[0-9eE+\-., \t]*")
 LONGEST = 400
 """Characters: `repr` of a float needs 24, written-out extremes of float64 about 330; more is not meant as a number."""
 
@@ -26,6 +28,20 @@ def number(text: str) -> int | float:
     if not math.isfinite(value):
         raise ValueError(f"{shown(text)} is too large")
     return value
+
+
+def numbers(cells: Sequence[str]) -> list[int | float]:
+    """`number` of each. Raises: ValueError."""
+    if PLAIN.fullmatch(",".join(cells)):  # quick, as nearly all rows are: a sample may have thousands of cells
+        try:
+            values = [
+                int(cell) if cell.isdigit() and len(cell) <= 18 else float(cell) for cell in map(str.strip, cells)
+            ]
+        except ValueError:
+            return [number(cell) for cell in cells]
+        if all(map(math.isfinite, values)):
+            return values
+    return [number(cell) for cell in cells]
 
 
 def whole(value: object) -> int:

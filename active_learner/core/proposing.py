@@ -18,7 +18,6 @@ from active_learner.core.proposing_events import (
     Command,
     ControlArrived,
     Count,
-    Disconnected,
     Diversify,
     Event,
     Left,
@@ -26,14 +25,12 @@ from active_learner.core.proposing_events import (
     Propose,
     Proposed,
     ReceiptArrived,
-    RefusedArrived,
     Report,
     Restart,
     Say,
     SayEnded,
     ScoresArrived,
     Tick,
-    Undelivered,
     Warn,
 )
 from active_learner.core.records import Features
@@ -89,7 +86,6 @@ class Proposing(Machine[Event, Command]):
         ("*", "evaluator arrived"): "_evaluator_arrived",
         ("*", "nobody we need"): "_nobody_we_need",
         ("*", "left"): "_left",
-        ("*", "disconnected"): "_disconnected",
         ("stopped", "start"): "_start",
         ("proposing", "start"): "_already",
         ("ended", "start"): "_ended_already",
@@ -99,8 +95,6 @@ class Proposing(Machine[Event, Command]):
         ("*", "diversify"): "_diversify",
         ("*", "other control"): "_other_control",
         ("*", "tick"): "_tick",
-        ("*", "undelivered"): "_undelivered",
-        ("*", "refused"): "_refused",
     }
 
     def __init__(self, *, wants_fitness: bool, interval_s: float = 0.0, autostart: bool = True) -> None:
@@ -139,14 +133,8 @@ class Proposing(Machine[Event, Command]):
                 return "nobody we need" if known else f"{event.role} arrived"
             case Left():
                 return "left" if event.session in self._peers.get(event.role, ()) else "nobody we need"
-            case Disconnected():
-                return "disconnected"
             case ControlArrived():
                 return event.command if event.command in ("start", "stop", "diversify") else "other control"
-            case Undelivered():
-                return "undelivered"
-            case RefusedArrived():
-                return "refused"
             case _:
                 return "tick"
 
@@ -257,11 +245,6 @@ class Proposing(Machine[Event, Command]):
         self._peers[event.role].discard(event.session)
         return []
 
-    def _disconnected(self, event: Disconnected) -> list[Command]:
-        for sessions in self._peers.values():
-            sessions.clear()
-        return []
-
     def _send_again_at(self, at: float) -> None:
         """All under way is due now, with fresh patience: who should have answered was not there."""
         for batch in self._under_way.values():
@@ -290,13 +273,6 @@ class Proposing(Machine[Event, Command]):
 
     def _other_control(self, event: ControlArrived) -> list[Command]:
         return [Count("other_control", 1)]
-
-    def _undelivered(self, event: Undelivered) -> list[Command]:
-        """Presence says when to try again; until then the usual re-sends do."""
-        return [Count("undelivered", 1)]
-
-    def _refused(self, event: RefusedArrived) -> list[Command]:
-        return [Count("refused_by_broker", 1), Warn(f"the broker refused a message ({event.code}): {event.text}")]
 
     def _tick(self, event: Tick) -> list[Command]:
         return self._due(event.at) + self._ask(event.at) + self._say_ended(event.at)

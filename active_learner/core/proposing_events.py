@@ -66,32 +66,16 @@ class Arrived(Happened):
 
 @dataclass(frozen=True, slots=True)
 class Left(Happened):
+    """It is not in the room any more, or the broker is lost."""
+
     role: str
     session: int
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnected(Happened):
-    """The broker is lost: nobody can be heard until they arrive again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ControlArrived(Happened):
     command: str
     """start, stop, diversify, or something of another version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Undelivered(Happened):
-    """A message of ours reached nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedArrived(Happened):
-    """The broker refused a message of ours."""
-
-    code: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from active_learner.core.numbers import number
+from active_learner.core.numbers import number, numbers
 from active_learner.core.records import Features
 from active_learner.errors import ConfigError
 
@@ -22,6 +23,11 @@ DTYPES = ("uint8", "int8", "int16", "int32", "int64", "float32", "float64")
 KEYS = ("X_train", "y_train", "X_test", "y_test")
 LABEL_COLUMNS = ("label", "y")
 SUFFIXES = (".npz", ".npy", ".csv")
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, csv.Error),
+    *(zipfile.BadZipFile, zlib.error, RuntimeError),  # broken, encrypted or oddly compressed archives
+    *(MemoryError, OverflowError),  # a header that lies about the shape
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +50,12 @@ class Dataset:
     @property
     def dtype(self) -> str:
         return self._any().dtype.name
+
+    def training_rows(self) -> Features:
+        """X_train. Raises: ConfigError when there is none."""
+        if self.X_train is None:
+            raise ConfigError([f"data set {self.path}: has no X_train"])
+        return self.X_train
 
     @property
     def classes(self) -> int | None:
@@ -84,7 +96,7 @@ def read_dataset(path: str, base: Path | None = None) -> Dataset:
     file = find_dataset(path, base)
     try:
         parts = _parts(file)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, csv.Error) as error:
+    except UNREADABLE as error:
         raise ConfigError([f"data set {file}: cannot be read: {error}"]) from error
     problems = [f"data set {file}: {text}" for text in _problems(parts)]
     if problems:
@@ -95,18 +107,20 @@ def read_dataset(path: str, base: Path | None = None) -> Dataset:
 
 def _parts(file: Path) -> Mapping[str, Features]:
     suffix = file.suffix.lower()
-    if suffix == ".npz":
-        with np.load(file, allow_pickle=False) as archive:
-            missing = not any(key.startswith("X") and key in archive.files for key in KEYS)
-            if missing:
-                raise ValueError(f"it has {', '.join(archive.files) or 'nothing'}, but neither X_train nor X_test")
-            return {key: archive[key] for key in KEYS if key in archive.files}
-    if suffix == ".npy":
-        return {"X_train": np.load(file, allow_pickle=False)}
+    if suffix not in SUFFIXES:
+        raise ValueError(f"files end with {', '.join(SUFFIXES)}")
     if suffix == ".csv":
         with file.open(encoding="utf-8-sig", newline="") as lines:
             return _columns(csv.reader(lines))
-    raise ValueError(f"files end with {', '.join(SUFFIXES)}")
+    with file.open("rb") as stream:
+        loaded = np.load(stream, allow_pickle=False)
+        return {"X_train": loaded} if isinstance(loaded, np.ndarray) else _members(loaded)
+
+
+def _members(archive: Mapping[str, Features]) -> Mapping[str, Features]:
+    if "X_train" not in archive and "X_test" not in archive:
+        raise ValueError(f"it has {', '.join(archive) or 'nothing'}, but neither X_train nor X_test")
+    return {key: archive[key] for key in KEYS if key in archive}
 
 
 def _columns(rows: Any) -> Mapping[str, Features]:
@@ -120,16 +134,18 @@ def _columns(rows: Any) -> Mapping[str, Features]:
         table = table[1:]
     values = np.array([_numbers(line, cells, len(names)) for line, cells in table], np.float64)
     values = values.reshape(len(table), len(names))
+    with np.errstate(over="ignore"):  # becomes inf, which is refused as not finite
+        samples = values.astype(np.float32)
     if label is None:
-        return {"X_train": values.astype(np.float32)}
-    return {"X_train": np.delete(values, label, axis=1).astype(np.float32), "y_train": values[:, label]}
+        return {"X_train": samples}
+    return {"X_train": np.delete(samples, label, axis=1), "y_train": values[:, label]}
 
 
 def _numbers(line: int, cells: list[str], width: int) -> list[float]:
     if len(cells) != width:
         raise ValueError(f"line {line} has {len(cells)} columns, the first row has {width}")
     try:
-        return [number(cell) for cell in cells]
+        return [float(value) for value in numbers(cells)]
     except ValueError as error:
         raise ValueError(f"line {line}: {error}") from None
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Scaled(nn.Module):
-    """Multiplies by a constant: 16 grey levels become 0 to 1."""
+    """Multiplies by a constant: grey levels become 0 to 1."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -34,11 +34,11 @@ def melody(bits: int = 128, ratings: int = 6) -> nn.Module:
 
 
 def digits(
-    hidden: int = 128, dropout: float = 0.0, pixels: int = 64, classes: int = 10, scale: float = 1 / 16
+    hidden: int = 128, dropout: float = 0.0, pixels: int = 64, classes: int = 10, scale: float = 1.0
 ) -> nn.Module:
-    """Images of 8 x 8 pixels with values 0 to 16, (batch, 64) or (batch, 8, 8), to logits: 64-128-64-10 with ReLU.
+    """Images of 8 x 8 pixels with values 0 to 1, (batch, 64) or (batch, 8, 8), to logits: 64-128-64-10 with ReLU.
 
-    `dropout`: chance of each hidden number to be left out in training; seeded by step, so a replay drops the same.
+    `scale`: what the pixels are multiplied with first; 1/16 for the 16 grey levels of the original. `dropout`: chance of each hidden number to be left out in training; seeded by step, so a replay drops the same.
     """
     layers: list[nn.Module] = [nn.Flatten(), Scaled(scale)]
     for width, following in ((pixels, hidden), (hidden, 64)):

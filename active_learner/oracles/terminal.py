@@ -7,6 +7,7 @@ never before. What the model thinks of the sample is not shown: it would sway th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections import deque
@@ -27,6 +28,8 @@ UNDOABLE = 10
 PROMPT = "label> "
 
 CLEAR_LINE = "\r\x1b[K"
+
+DONE = {"skip": "skipped", "undo": "undone"}
 
 WORDS = {
     "stored": "saved",
@@ -142,8 +145,8 @@ class TerminalOracle(Oracle):
         if receipt.status in ("stored", "duplicate", "late"):
             self._saved += labels
         words = WORDS.get(receipt.status, receipt.status)
-        detail = f" ({receipt.text})" if receipt.text else ""
-        self._say(f"{words}: {what}{detail}")
+        told = DONE[what] if words == "saved" and what in DONE else f"{words}: {what}"
+        self._say(f"{told} ({receipt.text})" if receipt.text else told)
 
     def notice(self, text: str) -> None:
         self._say(text)
@@ -211,7 +214,8 @@ class TerminalOracle(Oracle):
             return
         self._shown = question.id
         self._say("")
-        self._say(f"{_why(question)}; {waiting} more waiting, {self._answered} answered, {self._saved} saved")
+        more = f"{waiting} more waiting, " if waiting else ""
+        self._say(f"{_why(question)}; {more}{self._answered} answered, {self._saved} saved")
         self._show(question)
         if not self._helped:
             self._help()
@@ -244,7 +248,14 @@ class TerminalOracle(Oracle):
             self._out.write(text.encode(encoding, errors="replace").decode(encoding))
             self._out.flush()
         except OSError:  # the terminal is gone; the end of its input ends the asking
-            return
+            self._go_silent()
+
+    def _go_silent(self) -> None:
+        """What is still buffered must not fail again when the interpreter flushes it at exit."""
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._out.fileno())
+            os.close(nowhere)
 
 
 def _why(question: Question) -> str:

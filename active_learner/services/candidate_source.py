@@ -24,7 +24,6 @@ from active_learner.core.proposing_events import (
     Command,
     ControlArrived,
     Count,
-    Disconnected,
     Diversify,
     Event,
     Left,
@@ -32,7 +31,6 @@ from active_learner.core.proposing_events import (
     Propose,
     Proposed,
     ReceiptArrived,
-    RefusedArrived,
     Report,
     Restart,
     Say,
@@ -41,7 +39,6 @@ from active_learner.core.proposing_events import (
     Tick,
     Warn,
 )
-from active_learner.core.proposing_events import Undelivered as UndeliveredEvent
 from active_learner.core.records import Features, SampleSpec, canonical
 from active_learner.errors import ActiveLearnerError, BadSample
 from active_learner.peer import Peer, Received
@@ -53,11 +50,9 @@ from protocol.messages import (
     Control,
     LogLine,
     Member,
-    Refused,
     Scores,
     SourceEnded,
     Taken,
-    Undelivered,
 )
 
 ROLE = "source"
@@ -77,7 +72,6 @@ class CandidateSource(Service):
         source: Source,
         spec: SampleSpec,
         *,
-        name: str,
         machine: Proposing,
         evolution: str = "evolution",
         control: str = "control",
@@ -86,9 +80,9 @@ class CandidateSource(Service):
         clock: Callable[[], float] = time.monotonic,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
-        """`name` is the peer's; `evaluators` are the roles that score; `once`: end when the source has ended."""
+        """`evaluators` are the roles that score; `once`: end when the source has ended."""
         super().__init__()
-        self._peer, self._source, self._spec, self._name = peer, source, spec, name
+        self._peer, self._source, self._spec = peer, source, spec
         self.machine = machine
         self._evolution, self._control = evolution, control
         self._roles = {TRAINER: TRAINER, **dict.fromkeys(evaluators, EVALUATOR)}
@@ -101,13 +95,11 @@ class CandidateSource(Service):
 
     async def start(self) -> str:
         self._peer.on_message, self._peer.on_presence = self._heard, self._presence
-        self._peer.on_session = self._session
         await self._peer.open()
         await self._peer.join(self._control)
-        for member in await self._peer.join(self._evolution):
-            self._presence(self._evolution, member, True, "")
+        await self._peer.join(self._evolution)
         self._ticking = asyncio.create_task(self._tick())
-        return self._name
+        return self._peer.name
 
     async def stop(self) -> None:
         if self._ticking is not None:
@@ -115,8 +107,7 @@ class CandidateSource(Service):
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticking
         self._worker.stop(self._source.close)
-        if self.counters:
-            self._log.info("ended", **self.counters)
+        self._log.info("ended", **self.counters, **self._peer.counters)
         await self._peer.close()
 
     # --- what happens ---------------------------------------------------------------------------------------------
@@ -130,26 +121,13 @@ class CandidateSource(Service):
                 self._handle(ScoresArrived(at, re, fitness))
             case Control(role=role, command=command) if role == ROLE:
                 self._handle(ControlArrived(at, command))
-            case Undelivered():
-                self._handle(UndeliveredEvent(at))
-            case Refused(code=code, text=text):
-                self._handle(RefusedArrived(at, code, text))
 
     def _presence(self, room: str, member: Member, here: bool, why: str) -> None:
+        """Also of those that were there before us, and of all when the broker is lost."""
         role = self._roles.get(member.role)
         if room == self._evolution and role is not None:
             event = Arrived if here else Left
             self._handle(event(self._clock(), role, member.session))
-
-    def _session(self, here: bool) -> None:
-        if not here:
-            self._handle(Disconnected(self._clock()))
-            return
-        if self._ticking is None:
-            return  # the first welcome: `start` joins and looks who is there
-        for role in self._roles:
-            for member in self._peer.present(self._evolution, role):
-                self._presence(self._evolution, member, True, "")
 
     async def _tick(self) -> None:
         while True:
@@ -203,7 +181,7 @@ class CandidateSource(Service):
             self.fail(ActiveLearnerError(f"{len(features)} candidates do not fit into a message: {error}; {fewer}"))
 
     def _say_ended(self, proposed: int, dropped: int) -> None:
-        sent = self._peer.send(self._evolution, SourceEnded(self._name, proposed, dropped))
+        sent = self._peer.send(self._evolution, SourceEnded(self._peer.name, proposed, dropped))
         if sent and self._once:
             self.finish(0)
 
@@ -215,7 +193,7 @@ class CandidateSource(Service):
         """To the log, and to whoever follows the run; telemetry, so that it may be lost there."""
         self._log.warning(text)
         self._log_lines += 1
-        self._peer.send(self._control, LogLine(self._log_lines, "warning", f"{self._name}: {text}"))
+        self._peer.send(self._control, LogLine(self._log_lines, "warning", f"{self._peer.name}: {text}"))
 
 
 class _Worker:

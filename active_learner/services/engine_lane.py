@@ -65,12 +65,6 @@ class EngineLane:
         self._patient.clear()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def drained(self) -> None:
-        """Returns when the piece that runs in the thread is over."""
-        while self._is_busy:
-            await asyncio.wrap_future(self._thread.submit(int))  # behind it in the same thread
-            await asyncio.sleep(0)
-
     def _take_turn(self) -> None:
         if self._turn is None and not self._is_busy:
             self._turn = self._loop.call_soon(self._next)

@@ -83,17 +83,11 @@ class Evaluator(Service):
     async def start(self) -> str:
         self._peer.on_message = self._hear
         await self._peer.open()
-        for room in self._joined_rooms():
+        rooms, place = self._rooms, self._place
+        for room in {rooms.control, rooms.traininput, rooms.evolution, place.input_room, place.output_room}:
             await self._peer.join(room)
         backend = self._backend
         return f"{self._place.role} at step {backend.applied}, model version {backend.model_version}"
-
-    def _joined_rooms(self) -> list[str]:
-        place, rooms = self._place, self._rooms
-        wanted = [rooms.control, rooms.traininput, place.input_room, place.output_room]
-        if place.first or place.last:
-            wanted.append(rooms.evolution)
-        return list(dict.fromkeys(wanted))
 
     async def stop(self) -> None:
         self._lane.close()

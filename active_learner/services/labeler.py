@@ -38,7 +38,13 @@ TICK_S = 0.1
 DRAIN_S = 1.2
 """Half of what a stop may take: the other half is for the peer's own goodbye."""
 
+READY_FIRST_S = 0.01
+"""The ready line is written when `start` has returned; a prompt before it would confuse a person."""
+
 TRAINER = "trainer"
+
+Turn = Callable[[], Coroutine[Any, Any, Reply | None]]
+"""One call of the oracle, not begun: a turn may be over before it has begun."""
 
 
 class Labeler(Service):
@@ -72,7 +78,7 @@ class Labeler(Service):
         self._peer.on_session = self._session
         self._session(True)
         self._ticking = asyncio.create_task(self._tick())
-        self._rest(0)
+        asyncio.get_running_loop().call_later(READY_FIRST_S, self._first_rest)
         return f"labeler {self._oracle.annotator}"
 
     async def stop(self) -> None:
@@ -139,7 +145,7 @@ class Labeler(Service):
     def _do(self, command: Command) -> None:
         match command:
             case Ask(question=question, waiting=waiting, turn=turn):
-                self._begin(self._oracle.ask(question, waiting), turn)
+                self._begin(lambda: self._oracle.ask(question, waiting), turn)
             case Rest(turn=turn):
                 self._rest(turn)
             case Withdraw(why=why):
@@ -153,26 +159,26 @@ class Labeler(Service):
             case Drained():
                 self._drained.set()
 
-    def _rest(self, turn: int) -> None:
-        self._begin(self._oracle.rest(), turn)
+    def _first_rest(self) -> None:
+        if self._turn is None and self.machine.phase == "resting":
+            self._rest(0)
 
-    def _begin(self, asking: Coroutine[Any, Any, Reply | None], turn: int) -> None:
+    def _rest(self, turn: int) -> None:
+        self._begin(self._oracle.rest, turn)
+
+    def _begin(self, asking: Turn, turn: int) -> None:
         before = self._end_turn()
         self._turn = asyncio.create_task(self._take_turn(before, asking, turn))
 
-    async def _take_turn(
-        self, before: asyncio.Task[None] | None, asking: Coroutine[Any, Any, Reply | None], turn: int
-    ) -> None:
+    async def _take_turn(self, before: asyncio.Task[None] | None, asking: Turn, turn: int) -> None:
         """One call of the oracle, after the cancelled one before has given its terminal back."""
         try:
             if before is not None:
                 await asyncio.wait({before})
-            reply = await asking
+            reply = await asking()
         except Exception as error:
             self.fail(error)
             return
-        finally:
-            asking.close()
         if reply is None:
             self._handle(Left())
             self.finish(0)
@@ -201,5 +207,5 @@ class Labeler(Service):
 
 
 def _unsent(answers: list[Answer]) -> str:
-    told = ", ".join(f"question {a.question[:8]}: {a.action.value if a.value is None else a.value}" for a in answers)
-    return f"{len(answers)} answers were not delivered, because the trainer did not confirm them: {told}"
+    told = ", ".join(f"{a.action.value if a.value is None else a.value} for {a.question[:12]}" for a in answers)
+    return f"not delivered, because the trainer did not confirm: {told}"

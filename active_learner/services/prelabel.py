@@ -13,6 +13,9 @@ from active_learner.services.shell import Service
 from active_learner.stores.base import Store
 from protocol.messages import Action, AnswerReceipt, Question
 
+READY_FIRST_S = 0.01
+"""The ready line is written when `start` has returned; a prompt before it would confuse a person."""
+
 MOST_KNOWN = 10_000
 """Known samples in a row after which there is nothing new to be had: a space of few genomes would be searched for ever."""
 
@@ -48,6 +51,7 @@ class Prelabeling(Service):
         self._store, self._oracle, self._spec = store, oracle, spec
         self._samples, self._count, self._wall = samples, count, wall
         self._shown: dict[str, Question] = {}
+        self._later: list[Question] = []
         self.labeled: set[str] = set()
         """Ids of the questions that have a label now."""
         self._asking: asyncio.Task[None] | None = None
@@ -66,7 +70,8 @@ class Prelabeling(Service):
 
     async def _run(self) -> None:
         try:
-            question = self._new()
+            await asyncio.sleep(READY_FIRST_S)
+            question = self._next()
             while question is not None:
                 question = await self._ask(question)
             self.finish(0)
@@ -83,11 +88,16 @@ class Prelabeling(Service):
         if reply.action is Action.UNDO:
             text = "asked again; its label stays until you give another" if about.id in self.labeled else "asked again"
             await self._oracle.receipt(AnswerReceipt("", about.id, "stored", text))
+            self._later.append(question)
             return about
         if reply.value is not None:
             await self._label(about, reply.value)
         await self._oracle.receipt(AnswerReceipt("", about.id, "stored", ""))
-        return self._new() if len(self.labeled) < self._count else None
+        return self._next() if len(self.labeled) < self._count else None
+
+    def _next(self) -> Question | None:
+        """The one that was on the screen when an earlier one was undone, or a new one."""
+        return self._later.pop() if self._later else self._new()
 
     async def _label(self, question: Question, value: int) -> None:
         if not 0 <= value < self._spec.classes:

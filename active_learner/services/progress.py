@@ -24,15 +24,6 @@ def line(report: StatusReport) -> str:
     return " | ".join(part for part in parts if part)
 
 
-def round_line(report: StatusReport) -> str:
-    """What a finished round came to."""
-    loss = "-" if report.loss is None else f"{report.loss:.4f}"
-    return (
-        f"round {report.round}: labels {report.labels}, accuracy {percent(report.accuracy)}, loss {loss}, "
-        f"model version {report.model_version}"
-    )
-
-
 def percent(share: float | None) -> str:
     """0.912 -> "91.2 %"; "-" for none."""
     return "-" if share is None else f"{100 * share:.1f} %"

@@ -39,11 +39,10 @@ class Screen(ABC):
 
 
 class PlainScreen(Screen):
-    """A line each, the process's name before it; of the progress, a line a round."""
+    """A line each, the process's name before it; the trainer's own line a round is progress enough."""
 
     def __init__(self, stream: IO[str], coloured: bool = False) -> None:
         self._stream, self._coloured = stream, coloured
-        self._rounds = progress.Rounds()
 
     def line(self, name: str, text: str) -> None:
         for part in text.split("\n"):
@@ -51,8 +50,7 @@ class PlainScreen(Screen):
         self._stream.flush()
 
     def report(self, report: StatusReport) -> None:
-        if self._rounds.finished(report):
-            self.note(progress.round_line(report))
+        return
 
 
 class JsonScreen(Screen):
@@ -83,7 +81,6 @@ class LiveScreen(Screen):
         from rich.console import Console
         from rich.live import Live
 
-        self._rounds = progress.Rounds()
         self._console = Console(file=stream, highlight=False)
         self._live: Live = Live(console=self._console, refresh_per_second=8, transient=True)
         self._live.start()
@@ -97,8 +94,6 @@ class LiveScreen(Screen):
     def report(self, report: StatusReport) -> None:
         from rich.text import Text
 
-        if self._rounds.finished(report):
-            self.note(progress.round_line(report))
         self._live.update(Text(progress.line(report), style="bold reverse", overflow="ellipsis", no_wrap=True))
 
     def close(self) -> None:

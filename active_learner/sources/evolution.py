@@ -108,7 +108,8 @@ class Evolution(Source):
     def _select(self, fitness: NDArray[np.float64], count: int) -> Genomes:
         """`count` winners of tournaments, (count, bits)."""
         drawn = self._rng.integers(0, len(fitness), (count, self._section.tournament))
-        return self._parents[drawn[np.arange(count), fitness[drawn].argmax(axis=1)]]
+        winners: Genomes = self._parents[drawn[np.arange(count), fitness[drawn].argmax(axis=1)]]
+        return winners
 
     def _cross(self, parents: Genomes) -> Genomes:
         """(2 n, bits) -> (n, bits): the stretch between two cuts comes from the second parent, at the crossover rate."""
@@ -117,7 +118,8 @@ class Evolution(Source):
         cuts = np.sort(self._rng.integers(0, bits + 1, (len(first), 2)), axis=1)
         cuts[self._rng.random(len(first)) >= self._section.crossover_rate] = 0
         place = np.arange(bits)
-        return np.where((place >= cuts[:, :1]) & (place < cuts[:, 1:]), second, first)
+        crossed: Genomes = np.where((place >= cuts[:, :1]) & (place < cuts[:, 1:]), second, first)
+        return crossed
 
     def _mutate(self, genomes: Genomes) -> Genomes:
         flips = self._rng.random(genomes.shape) < self._mutation_rate()

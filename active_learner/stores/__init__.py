@@ -21,27 +21,34 @@ VARIANTS: dict[str, str] = {
 FORMS = {"sqlite": "sqlite:///", "csv": "csv:", "memory": "memory:"}
 """What a URL of the variant starts with; the rest is its file or name."""
 
+OTHER_DATABASES = ("postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle")
+
 
 def open_store(url: str, run_dir: Path) -> Store:
     """The store that `url` names; its `open` is still to be called. A relative file is in `run_dir`.
 
     Raises: ConfigError.
     """
-    scheme = url.partition(":")[0].lower()
-    allowed = "sqlite:///FILE, csv:FILE, memory:NAME"
-    if scheme not in VARIANTS:
-        later = scheme.partition("+")[0] in ("postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle")
-        what = f"{scheme} databases are not supported by this version" if later else f"{url!r} names no store"
-        raise ConfigError([f"store.url: {what}; allowed: {allowed}"])
-    prefix = FORMS[scheme]
-    if not url.startswith(prefix) or not url.removeprefix(prefix).strip():
-        raise ConfigError([f"store.url: {url!r} names no file; allowed: {allowed}"])
-    module, _, name = VARIANTS[scheme].partition(":")
+    module, _, name = VARIANTS[_scheme(url)].partition(":")
     store: Store = getattr(import_module(module), name)(url, run_dir)
     return store
 
 
 def file_of(url: str, run_dir: Path) -> Path | None:
-    """The file that holds the labels; None: `memory`."""
-    scheme = url.partition(":")[0].lower()
+    """The file that holds the labels; None: `memory`. Raises: ConfigError."""
+    scheme = _scheme(url)
     return None if scheme == "memory" else run_dir / url.removeprefix(FORMS[scheme])
+
+
+def _scheme(url: str) -> str:
+    """The variant of a URL that names something. Raises: ConfigError."""
+    scheme = url.partition(":")[0]
+    allowed = "sqlite:///FILE, csv:FILE, memory:NAME"
+    if scheme not in VARIANTS:
+        database = scheme.partition("+")[0] in OTHER_DATABASES
+        what = f"{scheme} databases are not supported by this version" if database else f"{url!r} names no store"
+        raise ConfigError([f"store.url: {what}; allowed: {allowed}"])
+    name = url.removeprefix(FORMS[scheme])
+    if name == url or not name.strip() or name.endswith("/"):
+        raise ConfigError([f"store.url: {url!r} names no file; allowed: {allowed}"])
+    return scheme

@@ -23,7 +23,7 @@ from active_learner.stores import journal, ledger_forms, rules
 from active_learner.stores.files import replace_file
 from active_learner.stores.forms import Form
 from active_learner.stores.label_file import LabelFile, Rated
-from active_learner.stores.ledger import Asked, Change, Entry, Imported, Ledger, Said
+from active_learner.stores.ledger import Change, Entry, Imported, Ledger, Said
 from active_learner.stores.ledger_store import LedgerStore
 from active_learner.stores.lock import WriterLock
 
@@ -62,13 +62,13 @@ class CsvStore(LedgerStore):
         header = kept[0] if kept else _header(experiment, spec)
         self._check_header(header, experiment, spec)
         self._ledger = ledger = Ledger(spec)
-        touched = self._replay(kept[1:], ledger)
+        before = self._replay(kept[1:], ledger)
         if not self._read_only:
             rows = self._rows.read(spec)  # before anything is written: it may be refused
             self._journal = journal.Journal(self._events_path, length, digest)
             if not kept:
                 self._journal.append(header)
-            self._take_in(ledger, rows, touched)
+            self._take_in(ledger, rows, before)
         elif not kept:  # else a running writer's rows may be ahead of what was read of its journal
             self._adopt(ledger, self._rows.read(spec))
 
@@ -78,20 +78,25 @@ class CsvStore(LedgerStore):
         rules.check_owner(str(self._path), header, experiment, spec)
         self._run = header["run"]
 
-    def _replay(self, kept: Sequence[Form], ledger: Ledger) -> set[str]:
-        """Apply all; returns the samples of the last entry: the file may not have followed it any more."""
-        last: Entry = Asked(())
+    def _replay(self, kept: Sequence[Form], ledger: Ledger) -> dict[str, int | None]:
+        """Apply all; returns the labels that the last entry changed, as they were before it."""
+        before: dict[str, int | None] = {}
         for number, form in enumerate(kept, start=2):
             try:
-                last = ledger_forms.from_form(form, ledger.spec)
+                entry = ledger_forms.from_form(form, ledger.spec)
             except (KeyError, TypeError, ValueError) as error:
                 raise WrongStore(f"{self._events_path} line {number} cannot be read: {error}") from error
-            ledger.apply(last)
-        return {event.key for event in _events(last)}
+            if number == len(kept) + 1:
+                before = {event.key: ledger.value(event.key) for event in _events(entry)}
+            ledger.apply(entry)
+        return before
 
-    def _take_in(self, ledger: Ledger, rows: dict[str, Rated], touched: set[str]) -> None:
-        """Make file and ledger agree: rows that the ledger does not know are new labels, all else is as the ledger has it."""
-        entry = self._adopt(ledger, {key: row for key, row in rows.items() if key not in touched})
+    def _take_in(self, ledger: Ledger, rows: dict[str, Rated], before: dict[str, int | None]) -> None:
+        """Make file and ledger agree: rows that the ledger does not know are new labels, all else is as the ledger has it.
+
+        A row that is as it was `before` the last entry is no news: a crash kept the file from following.
+        """
+        entry = self._adopt(ledger, {key: row for key, row in rows.items() if before.get(key) != row[1]})
         if entry.events:
             self._opened_journal().append(ledger_forms.to_form(entry))
         if not self._rows.tidy:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ def from_blob(blob: bytes, spec: SampleSpec) -> Features:
     return (
         np.frombuffer(blob, np.dtype(spec.dtype).newbyteorder("<")).reshape(spec.shape).astype(spec.dtype, copy=False)
     )
+
+
+def from_blobs(blobs: Sequence[bytes], spec: SampleSpec) -> Features:
+    """(n, *shape) that cannot be written to. Raises: ValueError when the size does not fit."""
+    return from_blob(b"".join(blobs), replace(spec, shape=(len(blobs), *spec.shape)))
 
 
 def to_text(features: Features) -> str:

@@ -94,14 +94,11 @@ class Ledger:
 
     def changes(self, events: Sequence[LabelEvent]) -> list[Change]:
         """The labels that differ once `events` are applied."""
-        after = {key: [(0, event) for event in events if event.key == key] for key in {one.key for one in events}}
-        found = []
-        for key in dict.fromkeys(event.key for event in events):
-            past = self._of_sample.get(key, [])
-            old, new = _value(past), _value([*past, *after[key]])
-            if old != new:
-                found.append((key, new))
-        return found
+        news: dict[str, list[rules.Numbered]] = {}
+        for number, event in enumerate(events, start=len(self.events) + 1):
+            news.setdefault(event.key, []).append((number, event))
+        after = {key: _value([*self._of_sample.get(key, []), *more]) for key, more in news.items()}
+        return [(key, value) for key, value in after.items() if value != self.value(key)]
 
     # --- entries
 

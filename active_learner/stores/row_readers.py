@@ -10,10 +10,10 @@ import json
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
-from active_learner.core.numbers import number, shown
+from active_learner.core.numbers import number, numbers, shown
 from active_learner.core.records import Features, SampleSpec
 from active_learner.stores.tuple_rows import parse_row, to_class, to_sample
 
@@ -68,7 +68,7 @@ class JsonReader(RowReader):
             raise ValueError(f"label {shown(said['label'])} is text, not a number")
         features = to_sample(list(self._flat(said["features"])), self.spec)
         label = to_class(said["label"], self.spec)
-        return ReadRow(features, label, _annotator(said.get("annotator")), _time(said.get("at")))
+        return _read(features, label, said)
 
     def _flat(self, features: Any) -> Iterator[int | float]:
         """The numbers of a list, flat or nested as the sample's shape."""
@@ -89,44 +89,60 @@ class JsonReader(RowReader):
                 yield from self._nested(one, shape[1:])
 
 
-class ColumnReader(RowReader):
-    """Features in columns; the label is in the column `label` or `y`, or without a header in the last one."""
+class Columns(NamedTuple):
+    """Where things are in a line of columns."""
 
-    _names: list[str] | None = None
-    _label = -1
-    _features: Callable[[list[str]], list[str]] = staticmethod(lambda cells: cells[:-1])
+    width: int | None
+    """None: no header said how many."""
+    label: int
+    features: slice
+    """The label's column in it does not count."""
+    provenance: dict[str, int]
+
+
+NO_HEADER = Columns(None, -1, slice(0, -1), {})
+
+
+class ColumnReader(RowReader):
+    """Features in columns; the label is in the column `label` or `y`, or without such a column in the last one.
+
+    Columns behind the label are provenance if all of them have the names that an export gives them, else features.
+    """
+
+    def __init__(self, spec: SampleSpec) -> None:
+        super().__init__(spec)
+        self._columns: Columns | None = None
 
     def read(self, line: str) -> ReadRow | None:
         cells = next(csv.reader([line], strict=True), [])
-        if self._names is None:
-            self._names = [cell.strip().lower() for cell in cells]
-            if self._is_header(self._names):
-                self._understand(self._names)
+        if self._columns is None:
+            names = [cell.strip().lower() for cell in cells]
+            self._columns = _columns(names)
+            if self._columns.width is not None:
                 return None
-            self._names = []
-        if self._names and len(cells) != len(self._names):
-            raise ValueError(f"has {len(cells)} columns, the header has {len(self._names)}")
-        features = to_sample([number(cell) for cell in self._features(cells)], self.spec)
-        label = to_class(cells[self._label].strip(), self.spec)
-        return ReadRow(features, label, _annotator(self._cell(cells, "annotator")), _time(self._cell(cells, "at")))
+        return self._row(cells, self._columns)
 
-    @staticmethod
-    def _is_header(names: list[str]) -> bool:
-        return any(name in LABEL_COLUMNS for name in names) or not any(_is_number(name) for name in names)
+    def _row(self, cells: list[str], columns: Columns) -> ReadRow:
+        if columns.width is not None and len(cells) != columns.width:
+            raise ValueError(f"has {len(cells)} columns, the header has {columns.width}")
+        label = cells[columns.label].strip()
+        places = range(len(cells))[columns.features]
+        features = to_sample(numbers([cells[place] for place in places if place != columns.label]), self.spec)
+        said = {name: cells[place] or None for name, place in columns.provenance.items()}
+        value = to_class(label, self.spec)
+        return _read(features, value, said)
 
-    def _understand(self, names: list[str]) -> None:
-        self._label = next((names.index(name) for name in LABEL_COLUMNS if name in names), len(names) - 1)
-        behind = names[self._label + 1 :]
-        exported = bool(behind) and all(name in PROVENANCE for name in behind)
-        self._names = names
-        end = self._label if exported else len(names)
-        self._features = lambda cells: [cell for place, cell in enumerate(cells[:end]) if place != self._label]
-        self._behind = {name: self._label + 1 + place for place, name in enumerate(behind)} if exported else {}
 
-    _behind: dict[str, int] = {}
-
-    def _cell(self, cells: list[str], name: str) -> str | None:
-        return cells[self._behind[name]] or None if name in self._behind else None
+def _columns(names: list[str]) -> Columns:
+    """By the first line: it is a header when it has no number at all, or names the label's column."""
+    named = [place for place, name in enumerate(names) if name in LABEL_COLUMNS]
+    if not named and any(_is_number(name) for name in names):
+        return NO_HEADER
+    label = named[0] if named else len(names) - 1
+    behind = names[label + 1 :]
+    if not all(name in PROVENANCE for name in behind):
+        return Columns(len(names), label, slice(0, None), {})
+    return Columns(len(names), label, slice(0, label), {name: label + 1 + place for place, name in enumerate(behind)})
 
 
 READERS: dict[str, type[RowReader]] = {"tutorial": TutorialReader, "csv": ColumnReader, "jsonl": JsonReader}
@@ -158,9 +174,14 @@ def safe_cell(text: str) -> str:
     return f"'{printable}" if printable.startswith((*FORMULA, "'")) else printable
 
 
-def _annotator(given: object) -> str | None:
-    if given is None:
-        return None
+def _read(features: Features, value: int, said: Mapping[str, object]) -> ReadRow:
+    annotator, at = said.get("annotator"), said.get("at")
+    name = None if annotator is None else annotator_name(annotator)
+    return ReadRow(features, value, name, None if at is None else _time(at))
+
+
+def annotator_name(given: object) -> str:
+    """Raises: ValueError."""
     if not isinstance(given, str):
         raise ValueError(f"annotator {shown(given)} is not text")
     name = given[1:] if given.startswith("'") and given[1:].startswith((*FORMULA, "'")) else given
@@ -169,9 +190,7 @@ def _annotator(given: object) -> str | None:
     return name
 
 
-def _time(given: object) -> float | None:
-    if given is None:
-        return None
+def _time(given: object) -> float:
     at = number(given) if isinstance(given, str) else given
     if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < 1e12:
         raise ValueError(f"at {shown(given)} is no time in seconds since 1970")

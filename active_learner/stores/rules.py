@@ -244,18 +244,9 @@ def label(
     score: float | None = None,
 ) -> Label:
     """The label that a standing event makes; the last three are the question's, if anybody was asked."""
-    return Label(
-        key=event.key,
-        features=features,
-        value=cast("int", event.value),
-        annotator=event.annotator,
-        at=event.at,
-        sequence=number,
-        question=event.question,
-        round=round_number,
-        model_version=model_version,
-        score=score,
-    )
+    value = cast("int", event.value)
+    question = (event.question, round_number, model_version, score)
+    return Label(event.key, features, value, event.annotator, event.at, number, *question)
 
 
 def settled(question: AskedQuestion, spec: SampleSpec) -> AskedQuestion:

@@ -169,7 +169,7 @@ class SqlStore(Store):
             & (events.annotator == event.annotator)
             & (events.revision == event.revision)
         )
-        query = select(self._tables.events).where(or_(events.id == event.id, in_slot))
+        query = select(*self._tables.event_columns).where(or_(events.id == event.id, in_slot))
         there = [_event(row)[1] for row in connection.execute(query)]
         asked = connection.execute(
             select(questions.key, questions.closed).where(questions.id == event.question)
@@ -193,8 +193,8 @@ class SqlStore(Store):
         return len(made)
 
     def _numbered(self, connection: Connection) -> list[rules.Numbered]:
-        table = self._tables.events
-        return [_event(row) for row in connection.execute(select(table).order_by(table.c.sequence))]
+        query = select(*self._tables.event_columns).order_by(self._tables.events.c.sequence)
+        return [_event(row) for row in connection.execute(query)]
 
     def events(self) -> list[LabelEvent]:
         with self._reading().transaction() as connection:
@@ -204,18 +204,15 @@ class SqlStore(Store):
         events, asked, samples = self._tables.events, self._tables.questions, self._tables.samples
         details = (samples.c.features, asked.c.round, asked.c.model_version, asked.c.score)
         joined = events.join(samples, samples.c.key == events.c.key).outerjoin(asked, asked.c.id == events.c.question)
-        query = select(events, *details).select_from(joined).order_by(events.c.sequence)
+        query = select(*self._tables.event_columns, *details).select_from(joined).order_by(events.c.sequence)
         with self._reading().transaction() as connection:
-            rows = {row.sequence: row for row in connection.execute(query)}
-        standing = rules.standing(_event(row) for row in rows.values())
-        return [self._label(number, event, rows[number]) for number, event in standing]
-
-    def _label(self, number: int, event: LabelEvent, row: Row[Any]) -> Label:
-        features = forms.from_blob(row.features, self._spec)
-        if not event.question:
-            return rules.label(number, event, features)
-        score = math.nan if row.score is None else row.score
-        return rules.label(number, event, features, row.round, row.model_version, score)
+            rows = {row[0]: row for row in connection.execute(query)}
+        standing = rules.standing(map(_event, rows.values()))
+        features = forms.from_blobs([rows[number][-4] for number, _ in standing], self._spec)
+        return [
+            rules.label(number, event, sample, *_question_part(event, rows[number]))
+            for (number, event), sample in zip(standing, features, strict=True)
+        ]
 
     # --- rounds
 
@@ -264,11 +261,16 @@ def _question_row(question: AskedQuestion) -> forms.Form:
     return {**forms.plain(question, "features"), **texts}
 
 
-def _event(row: Row[Any]) -> rules.Numbered:
-    question = row.question or ""
-    return row.sequence, LabelEvent(
-        row.id, question, row.key, row.annotator, row.revision, row.action, row.value, row.at
-    )
+def _event(row: Sequence[Any]) -> rules.Numbered:
+    """Of a row that begins with `event_columns`; by place, because a round reads all labels."""
+    return row[0], LabelEvent(row[1], row[2] or "", *row[3:9])
+
+
+def _question_part(event: LabelEvent, row: Sequence[Any]) -> tuple[Any, ...]:
+    """Round, model version and score that a label was asked by; nothing when nobody was asked."""
+    if not event.question:
+        return ()
+    return row[-3], row[-2], math.nan if row[-1] is None else row[-1]
 
 
 def _result(text: str | None) -> RoundResult | None:

@@ -18,6 +18,8 @@ from sqlalchemy import (
     event,
 )
 
+from active_learner.core.records import LabelEvent
+
 VERSION = "1"
 """In `meta`; another one is refused."""
 
@@ -33,6 +35,8 @@ class Schema:
         )
         self.questions = _questions(self.metadata)
         self.events = _events(self.metadata, classes)
+        self.event_columns = tuple(self.events.c[name] for name in ("sequence", *LabelEvent.__slots__))
+        """The number of an event, and its fields in their order."""
         self.plans = Table(
             "plans",
             self.metadata,

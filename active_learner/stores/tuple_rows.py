@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from active_learner.core.numbers import number, shown, whole
+from active_learner.core.numbers import numbers, shown, whole
 from active_learner.core.records import Features, SampleSpec, canonical
 
 ROW = re.compile(r'\s*(?:"\s*\(([^()"]*)\)\s*"|\(([^()"]*)\))\s*,([^,]*)')
@@ -28,7 +28,7 @@ def parse_row(line: str, spec: SampleSpec) -> tuple[Features, int]:
     cells = (bare if quoted is None else quoted).split(",")
     if cells[-1].strip() == "":
         cells.pop()  # (1,) and an empty tuple
-    return to_sample([number(cell) for cell in cells], spec), to_class(label.strip(' \t"'), spec)
+    return to_sample(numbers(cells), spec), to_class(label.strip(' \t"'), spec)
 
 
 def to_sample(values: Sequence[int | float], spec: SampleSpec) -> Features:

@@ -27,6 +27,9 @@ OUTBOX_MESSAGES = 1000
 TURN_MESSAGES = 500
 """Messages taken in one turn of the event loop, so that a flood leaves time for all else."""
 
+NOBLOCK, SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)
+"""As plain integers: arithmetic on pyzmq's enums costs more than a receive."""
+
 
 class ZmqLink(Link):
     """`address`: tcp://host:port. Only a live connection takes messages: nothing of an old session is sent to a new broker."""
@@ -65,11 +68,10 @@ class ZmqLink(Link):
         if socket is None:
             return False
         try:
-            if len(frames) == 1:
-                socket.send(frames[0], zmq.NOBLOCK)
-            else:
-                socket.send_multipart(frames, zmq.NOBLOCK)
-        except zmq.Again:
+            for frame in frames[:-1]:
+                socket.send(frame, NOBLOCK | SNDMORE)
+            socket.send(frames[-1], NOBLOCK)
+        except zmq.Again:  # only ever at the first frame: a message is taken whole or not at all
             return False
         finally:
             self._look_again()
@@ -96,14 +98,26 @@ class ZmqLink(Link):
         try:
             for _ in range(TURN_MESSAGES):
                 socket = self._socket
-                if socket is None or not int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+                if socket is None:
                     ended = True
                     break
-                frames = [memoryview(socket.recv(zmq.NOBLOCK))]
-                while socket.getsockopt(zmq.RCVMORE):
-                    frames.append(memoryview(socket.recv(zmq.NOBLOCK, copy=False).buffer))
+                try:
+                    frames = receive(socket)
+                except zmq.Again:
+                    ended = True
+                    break
                 self._on_frames(frames)
         finally:
             self._scheduled = False
             if not ended:
                 self._look_again()
+
+
+def receive(socket: zmq.Socket[bytes]) -> list[memoryview]:
+    """The frames of the next message, in ZeroMQ's own memory. Raises: zmq.Again when there is none."""
+    frame = socket.recv(NOBLOCK, copy=False)
+    frames = [frame.buffer]
+    while frame.more:
+        frame = socket.recv(NOBLOCK, copy=False)
+        frames.append(frame.buffer)
+    return frames

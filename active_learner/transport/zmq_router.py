@@ -6,6 +6,7 @@ As in zmq_link.py, the descriptor is edge-triggered: whoever touches the socket 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -15,16 +16,44 @@ from active_learner.core.relay import Sent
 from active_learner.errors import AddressInUse, Unreachable
 from active_learner.transport.base import Frame, Frames, OnMessage, Router
 from active_learner.transport.ports import holder_of
-from protocol.limits import MAX_FRAMES, MAX_MESSAGE_BYTES
+from protocol.limits import MAX_FRAMES, MAX_MESSAGE_BYTES, RAW_FRAME_BYTES
 
-HEARTBEAT_MS = (250, 1250)
-"""A stopped peer is found after at most 250 + 1250 ms, and announced by the next PROBE: within 2 s in all."""
+HEARTBEAT_MS = (250, 1000)
+"""A stopped peer is found after at most 250 + 1000 ms, and announced by the next PROBE: within 2 s, on a loaded machine too."""
 
-OUTBOX_MESSAGES = 32
-"""What ZeroMQ itself keeps for a connection is not bounded in bytes, so few: the rest waits in core/relay.py's queues."""
+OUTBOX_MESSAGES = 1000
+"""What ZeroMQ itself keeps for a connection: it tells that some went only once a millisecond, so enough for that long."""
+
+LARGE_BYTES = RAW_FRAME_BYTES
+"""Frames from this size on are followed until ZeroMQ has sent them, so that a connection's outbox is bounded in bytes."""
+
+IN_FLIGHT_BYTES = 8 * 1024 * 1024
+"""Large frames that ZeroMQ holds for one connection; beyond it the connection is full. One message always goes."""
 
 TURN_MESSAGES = 500
 """Messages taken in one turn of the event loop, so that signals and timers have theirs."""
+
+NOBLOCK, SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)
+"""As plain integers: arithmetic on pyzmq's enums costs more than a receive."""
+
+
+class Flight:
+    """The large frames that ZeroMQ still holds for one connection, oldest first."""
+
+    __slots__ = ("frames", "size_bytes")
+
+    def __init__(self) -> None:
+        self.frames: deque[tuple[zmq.MessageTracker, int]] = deque()
+        self.size_bytes = 0
+
+    def add(self, tracker: zmq.MessageTracker, size_bytes: int) -> None:
+        self.frames.append((tracker, size_bytes))
+        self.size_bytes += size_bytes
+
+    def land(self) -> None:
+        """Forget those that are sent."""
+        while self.frames and self.frames[0][0].done:
+            self.size_bytes -= self.frames.popleft()[1]
 
 
 class ZmqRouter(Router):
@@ -35,6 +64,7 @@ class ZmqRouter(Router):
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._socket: zmq.Socket[bytes] | None = None
         self._scheduled = False
+        self._flights: dict[bytes, Flight] = {}
 
     async def open(self, on_message: OnMessage, on_turn: Callable[[], None]) -> str:
         self._loop = asyncio.get_running_loop()
@@ -78,28 +108,43 @@ class ZmqRouter(Router):
         socket = self._socket
         if socket is None:
             return Sent.GONE
+        large = sum(len(frame) for frame in frames if len(frame) >= LARGE_BYTES)
+        if large and self._too_much(connection, large):
+            return Sent.FULL
+        # pyzmq's own send adds as much time as ZeroMQ takes, for options that are not used here
+        put = super(zmq.Socket, socket).send
         try:
-            socket.send(connection, zmq.NOBLOCK | zmq.SNDMORE)
+            put(connection, NOBLOCK | SNDMORE)
         except zmq.Again:
             return Sent.FULL
         except zmq.ZMQError:  # EHOSTUNREACH, by ROUTER_MANDATORY
+            self._flights.pop(connection, None)
             return Sent.GONE
-        else:
-            self._send_parts(socket, frames)
-            return Sent.TAKEN
         finally:
             self._look_again()
+        # once the connection is taken, ZeroMQ takes all frames
+        for frame in frames[:-1]:
+            self._put(put, connection, frame, NOBLOCK | SNDMORE)
+        self._put(put, connection, frames[-1], NOBLOCK)
+        return Sent.TAKEN
 
-    @staticmethod
-    def _send_parts(socket: zmq.Socket[bytes], frames: Frames) -> None:
-        """Once the connection is taken, ZeroMQ takes the parts too. Raw frames are still ZeroMQ's own memory: not copied."""
-        if len(frames) == 1:
-            socket.send(frames[0], zmq.NOBLOCK)
-            return
-        socket.send(frames[0], zmq.NOBLOCK | zmq.SNDMORE)
-        for frame in frames[1:-1]:
-            socket.send(frame, zmq.NOBLOCK | zmq.SNDMORE, copy=False)
-        socket.send(frames[-1], zmq.NOBLOCK, copy=False)
+    def _put(self, put: Callable[..., Any], connection: bytes, frame: Frame, flags: int) -> None:
+        if len(frame) < LARGE_BYTES:
+            put(frame, flags)
+        else:  # one zmq.Frame for each connection: a stopped one must not count against the others
+            tracker = put(zmq.Frame(frame, track=True, copy=False), flags, False, True)
+            self._flights.setdefault(connection, Flight()).add(tracker, len(frame))
+
+    def _too_much(self, connection: bytes, large: int) -> bool:
+        """True when ZeroMQ holds so much for the connection that `large` bytes more must wait."""
+        flight = self._flights.get(connection)
+        if flight is None:
+            return False
+        flight.land()
+        if not flight.frames:
+            del self._flights[connection]
+            return False
+        return flight.size_bytes + large > IN_FLIGHT_BYTES
 
     async def close(self) -> None:
         socket, context = self._socket, self._context
@@ -122,10 +167,15 @@ class ZmqRouter(Router):
         try:
             for _ in range(TURN_MESSAGES):
                 socket = self._socket
-                if socket is None or not int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+                if socket is None:
                     ended = True
                     break
-                self._on_message(socket.recv(zmq.NOBLOCK), _receive(socket))
+                try:
+                    connection = socket.recv(NOBLOCK)
+                except zmq.Again:
+                    ended = True
+                    break
+                self._on_message(connection, receive(socket))
             self._on_turn()
         finally:
             self._scheduled = False
@@ -133,11 +183,15 @@ class ZmqRouter(Router):
                 self._look_again()
 
 
-def _receive(socket: zmq.Socket[bytes]) -> list[Frame]:
-    """The frames of the message whose connection was just read; at most one more than is allowed is kept."""
-    frames: list[Any] = []  # a zmq.Frame is a buffer with a length: all that the relay asks of a frame
-    while socket.getsockopt(zmq.RCVMORE):
-        frame = socket.recv(zmq.NOBLOCK, copy=not frames)
+def receive(socket: zmq.Socket[bytes]) -> list[Frame]:
+    """The frames behind the connection that was just read; of too many, one more than allowed is kept.
+
+    The first is copied, it will be read and is small. The others stay in ZeroMQ's own memory.
+    """
+    frame = socket.recv(NOBLOCK, copy=False)
+    frames: list[Frame] = [frame.bytes]
+    while frame.more:
+        frame = socket.recv(NOBLOCK, copy=False)
         if len(frames) <= MAX_FRAMES:
-            frames.append(frame)
+            frames.append(frame.buffer)
     return frames

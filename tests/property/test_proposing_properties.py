@@ -16,7 +16,6 @@ from active_learner.core.proposing_events import (
     TRAINER,
     Arrived,
     Command,
-    Disconnected,
     Event,
     Left,
     NothingProposed,
@@ -129,7 +128,12 @@ class World:
             case 2:
                 self.arrive(EVALUATOR)
             case _:
-                self.feed(Disconnected(self.now))
+                self.lose_the_broker()
+
+    def lose_the_broker(self) -> None:
+        for session in range(1, self.session + 1):
+            for role in (TRAINER, EVALUATOR):
+                self.feed(Left(self.now, role, session))
 
 
 def _at(event: Event, now: float) -> Event:
@@ -146,7 +150,7 @@ def _at(event: Event, now: float) -> Event:
             return event
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32), wants_fitness=st.booleans(), loss=st.sampled_from((0.0, 0.2, 0.5)))
 def test_every_candidate_is_taken_or_counted_as_dropped_whatever_the_network_does(
     seed: int, wants_fitness: bool, loss: float
@@ -155,7 +159,7 @@ def test_every_candidate_is_taken_or_counted_as_dropped_whatever_the_network_doe
     for _ in range(world.rng.randrange(6)):
         world.disturb()
         world.pass_time(world.rng.random() * 3)
-    world.feed(Disconnected(world.now))
+    world.lose_the_broker()
     world.arrive(TRAINER)
     world.arrive(EVALUATOR)
     world.loss = min(loss, 0.2)

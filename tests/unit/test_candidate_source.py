@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -22,11 +22,9 @@ from protocol.messages import (
     LogLine,
     Member,
     Message,
-    Refused,
     Scores,
     SourceEnded,
     Taken,
-    Undelivered,
 )
 
 SPEC = SampleSpec((2,), "uint8", 2)
@@ -81,19 +79,20 @@ class ListedPeer:
         self.too_large = False
         self.on_message: Any = None
         self.on_presence: Any = None
-        self.on_session: Any = None
+
+    name = "source-1"
+    counters: ClassVar[dict[str, int]] = {"undelivered": 0}
 
     async def open(self) -> None:
-        self.on_session(True)
+        self.open_ = True
 
     async def close(self, why: str = "done") -> None:
-        self.said.append(("", Refused("closed", why)))
+        self.open_ = False
 
     async def join(self, room: str) -> tuple[Member, ...]:
+        for member in self.members:
+            self.on_presence(room, member, True, "")
         return tuple(self.members)
-
-    def present(self, room: str, role: str) -> list[Member]:
-        return [one for one in self.members if one.role == role]
 
     def send(self, room: str, message: Message) -> bool:
         if self.too_large and isinstance(message, Candidates):
@@ -116,7 +115,6 @@ class Stage:
             self.peer,  # type: ignore[arg-type]
             source,
             SPEC,
-            name="source-1",
             machine=Proposing(wants_fitness=source.wants_fitness),
             once=once,
             clock=lambda: self.now,
@@ -199,9 +197,8 @@ def test_a_trainer_that_comes_later_is_waited_for_and_a_new_one_makes_it_begin_a
         stage.peer.on_presence("evolution", TRAINER, True, "")
         await stage.said(Candidates, 2)
         stage.peer.say(Taken("a", 2, 0, 0, 0, ""))
-        stage.peer.on_session(False)
-        stage.peer.members = [Member(9, "trainer", "trainer")]
-        stage.peer.on_session(True)
+        stage.peer.on_presence("evolution", TRAINER, False, "the broker is lost")
+        stage.peer.on_presence("evolution", Member(9, "trainer", "trainer"), True, "")
         assert (await stage.told(2))[1] == "restart"
         assert [one.id for one in await stage.said(Candidates, 3)] == ["a", "b", "b"]
         await stage.service.stop()
@@ -234,18 +231,6 @@ def test_bad_input_is_told_in_the_control_room_and_counted() -> None:
     play(scene)
 
 
-def test_undelivered_and_refused_messages_are_counted() -> None:
-    async def scene() -> None:
-        stage = Stage(Listed(), TRAINER)
-        await stage.service.start()
-        stage.peer.say(Undelivered(3, "evolution", "", "nobody"))
-        stage.peer.say(Refused("limit", "too many"))
-        assert (stage.service.counters["undelivered"], stage.service.counters["refused_by_broker"]) == (1, 1)
-        await stage.service.stop()
-
-    play(scene)
-
-
 @pytest.mark.parametrize(
     ("made", "error", "words"),
     [
@@ -264,6 +249,7 @@ def test_a_source_that_breaks_its_promise_ends_the_process_with_an_error(
         with pytest.raises(error, match=words):
             await stage.service.done
         await stage.service.stop()
+        assert not stage.peer.open_
 
     play(scene)
 

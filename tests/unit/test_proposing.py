@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from inspect import signature
-
 import numpy as np
-import pytest
 
 from active_learner.core import proposing
-from active_learner.core.machine import Machine
 from active_learner.core.proposing import Proposing
 from active_learner.core.proposing_events import (
     EVALUATOR,
@@ -17,18 +13,15 @@ from active_learner.core.proposing_events import (
     Command,
     ControlArrived,
     Count,
-    Disconnected,
     Left,
     NothingProposed,
     Proposed,
     ReceiptArrived,
-    RefusedArrived,
     Report,
     Say,
     SayEnded,
     ScoresArrived,
     Tick,
-    Undelivered,
     Warn,
 )
 
@@ -143,15 +136,6 @@ def test_nothing_is_sent_while_no_trainer_is_there_and_all_under_way_when_one_co
     assert names(story.feed(Left(0.1, TRAINER, 1))) == []
     assert story.tick(100.0) == []
     assert story.arrived(101.0, session=2) == ["Say a", "resent 1", "Propose"]
-
-
-def test_a_lost_broker_is_everybody_gone() -> None:
-    story = Story()
-    story.arrived()
-    story.proposed()
-    assert names(story.feed(Disconnected(0.1))) == []
-    assert story.tick(9.0) == []
-    assert "Say a" in story.arrived(10.0)
 
 
 def test_a_generation_without_a_receipt_is_dropped_and_counted_after_its_patience() -> None:
@@ -326,21 +310,7 @@ def test_refused_candidates_are_told_and_count_as_taken() -> None:
     assert Warn("the trainer refused 1 of 2 candidates: wrong shape") in commands
 
 
-def test_what_the_broker_could_not_deliver_or_refused_is_counted() -> None:
-    story = Story()
-    assert names(story.feed(Undelivered(0.0))) == ["undelivered 1"]
-    assert names(story.feed(RefusedArrived(0.0, "limit", "too large"))) == ["refused_by_broker 1", "Warn"]
-
-
 def test_peers_that_are_not_needed_are_ignored() -> None:
     story = Story()
     assert story.arrived(role="labeler") == []
     assert names(story.feed(Left(0.0, TRAINER, 9))) == []
-
-
-def test_the_stories_above_run_every_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: set[tuple[str, str]] = set()
-    monkeypatch.setattr(Machine, "observe", staticmethod(lambda _, phase, trigger: seen.add((phase, trigger))))
-    for story in [one for name, one in globals().items() if name.startswith("test_") and not signature(one).parameters]:
-        story()
-    assert set(Proposing.TABLE) - seen == set()

@@ -6,6 +6,8 @@ import io
 import json
 from dataclasses import replace
 
+import pytest
+
 from active_learner.services import progress
 from active_learner.services.screen import JsonScreen, LiveScreen, PlainScreen
 from protocol.messages import PeerAge, StatusReport
@@ -42,38 +44,39 @@ def test_a_line_has_the_name_of_its_process_before_it() -> None:
     assert stream.getvalue() == "broker    | one\nbroker    | two\n"
 
 
-def test_a_round_is_told_once_and_only_when_it_finishes_before_our_eyes() -> None:
-    stream = io.StringIO()
-    screen = PlainScreen(stream)
-    for report in (REPORT, REPORT, NEXT, NEXT, REPORT):
-        screen.report(report)
-    assert stream.getvalue() == ("up        | round 3: labels 25, accuracy 91.2 %, loss 0.3000, model version 40\n")
-
-
-def test_json_logs_are_json_whatever_a_process_says() -> None:
+def test_json_logs_are_json_whatever_a_process_says_and_tell_each_round_once() -> None:
     stream = io.StringIO()
     screen = JsonScreen(stream)
     screen.line("source", '{"event": "a", "n": 1}')
     screen.line("source", "plain")
     screen.line("source", "[1]")
-    screen.report(REPORT)
-    screen.report(NEXT)
+    for report in (REPORT, REPORT, NEXT, NEXT, REPORT):
+        screen.report(report)
     first, second, third, fourth = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert first == {"process": "source", "event": "a", "n": 1}
     assert (second["event"], third["event"]) == ("plain", "[1]")
     assert (fourth["event"], fourth["round"], fourth["counters"]) == ("round", 3, {"late": 0, "resent": 2})
 
 
-def test_the_live_screen_shows_lines_and_progress() -> None:
-    stream = io.StringIO()
+class Terminal(io.StringIO):
+    """rich shows a live line only there."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_live_screen_shows_lines_and_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    stream = Terminal()
     screen = LiveScreen(stream)
     screen.line("trainer", "hello")
     screen.report(REPORT)
     screen.report(NEXT)
     screen.close()
     text = stream.getvalue()
-    assert "trainer   | hello\n" in text
-    assert "round 3: labels 25" in text
+    assert " | hello" in text
+    assert "round 3 | epoch 3/10" in text
 
 
 def test_one_line_says_where_it_stands() -> None:

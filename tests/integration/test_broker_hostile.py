@@ -1,0 +1,269 @@
+"""Peers that are dead, stopped, busy, slow or hostile: the others go on as if nothing were."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zmq
+import zmq.asyncio
+
+from active_learner.errors import LeaseHeld, Unreachable
+from active_learner.peer import Peer, Received
+from protocol.codec import decode, encode
+from protocol.messages import Candidates, Control, Hello, Member, Message, Refused, Welcome
+from tests.broker_process import broker, peer
+
+pytestmark = pytest.mark.integration
+
+
+def run(story: Callable[[str], Awaitable[None]], *options: str) -> None:
+    async def bounded(address: str) -> None:
+        async with asyncio.timeout(60):
+            await story(address)
+
+    with broker("tcp://127.0.0.1:0", *options) as (_, address):
+        asyncio.run(bounded(address))
+
+
+@asynccontextmanager
+async def member(address: str, role: str, **fields: object) -> AsyncIterator[Peer]:
+    async with Peer(experiment="digits", role=role, address=address, **fields) as opened:  # type: ignore[arg-type]
+        await opened.join("control")
+        yield opened
+
+
+class Watch:
+    """Who left, why, and when."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.left: asyncio.Queue[tuple[str, str, float]] = asyncio.Queue()
+        peer.on_presence = self.seen
+
+    def seen(self, room: str, member: Member, here: bool, why: str) -> None:
+        if not here:
+            self.left.put_nowait((member.name, why, asyncio.get_running_loop().time()))
+
+
+async def echo(asker: Peer, name: str, text: str, timeout_s: float = 10.0) -> None:
+    def is_echo(received: Received) -> bool:
+        return isinstance(received.message, Control) and received.message.command == text
+
+    await asker.request("@" + name, Control("any", text), is_echo, timeout_s)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_peer_that_is_stopped_or_killed_is_announced_within_two_seconds(number: signal.Signals) -> None:
+    async def story(address: str) -> None:
+        async with member(address, "watcher") as watcher:
+            watch = Watch(watcher)
+            with peer(address, "victim") as victim:
+                await echo(watcher, "victim", "here")
+                began = asyncio.get_running_loop().time()
+                victim.send(number)
+                name, why, at = await watch.left.get()
+                print(f"{number.name}: {name} left ({why}) after {at - began:.2f} s")
+                assert (name, why) == ("victim", "gone")
+                assert at - began < 2.0
+
+    run(story)
+
+
+def test_a_stopped_peer_that_goes_on_is_back_in_its_room() -> None:
+    async def story(address: str) -> None:
+        async with member(address, "watcher") as watcher:
+            watch = Watch(watcher)
+            with peer(address, "victim") as victim:
+                victim.send(signal.SIGSTOP)
+                await watch.left.get()
+                victim.send(signal.SIGCONT)
+                await echo(watcher, "victim", "back")
+                assert [one.name for one in watcher.present("control", "other")] == ["victim"]
+
+    run(story)
+
+
+def test_a_peer_that_is_busy_for_three_seconds_is_not_declared_dead() -> None:
+    async def story(address: str) -> None:
+        async with member(address, "watcher") as watcher:
+            watch = Watch(watcher)
+            with peer(address, "busy"):
+                watcher.send("@busy", Control("any", "sleep 3"))
+                await echo(watcher, "busy", "awake")
+                assert watch.left.empty()
+
+    run(story)
+
+
+def test_a_role_held_by_a_live_peer_is_refused_naming_it_even_when_that_is_busy() -> None:
+    async def story(address: str) -> None:
+        with peer(address, "first", "trainer", exclusive=True):
+            async with member(address, "watcher") as watcher:
+                watcher.send("@first", Control("any", "sleep 1.5"))
+                with pytest.raises(LeaseHeld, match=r"role 'trainer' of experiment 'digits' is held by 'first'"):
+                    async with member(address, "trainer", exclusive=True):
+                        pass
+
+    run(story)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_role_is_not_blocked_by_the_ghost_of_its_holder(number: signal.Signals) -> None:
+    async def story(address: str) -> None:
+        with peer(address, "first", "trainer", exclusive=True) as first:
+            first.send(number)
+            began = asyncio.get_running_loop().time()
+            async with member(address, "trainer", exclusive=True):
+                print(f"{number.name}: replaced after {asyncio.get_running_loop().time() - began:.2f} s")
+
+    run(story)
+
+
+def test_no_broker_is_told_with_what_to_do() -> None:
+    async def story() -> None:
+        with pytest.raises(Unreachable, match=r"no broker at tcp://127.0.0.1:1 for 0.2 s: start one with"):
+            async with Peer(experiment="digits", role="x", address="tcp://127.0.0.1:1", connect_timeout_s=0.2):
+                pass
+
+    asyncio.run(story())
+
+
+def test_a_peer_of_another_version_is_told_both_ranges() -> None:
+    async def story(address: str) -> None:
+        stranger = Peer(experiment="digits", role="x", address=address)
+        stranger._session.hello = Hello(7, 9, "digits", "x", "x", False, "i", "s")
+        with pytest.raises(Unreachable, match="peer speaks protocol 7 to 9, broker speaks 1 to 1"):
+            await stranger.open()
+
+    run(story)
+
+
+# --- flood --------------------------------------------------------------------------------------------------------
+
+
+def test_a_flood_at_a_stopped_consumer_delays_nobody_and_memory_stays_bounded(tmp_path: Path) -> None:
+    config = tmp_path / "small.yaml"
+    config.write_text("name: digits\nbroker: {queue_bytes: 20000000, max_message_bytes: 4000000}\n")
+
+    async def story(address: str) -> None:
+        async with member(address, "flooder") as flooder, member(address, "reader") as reader:
+            watch = Watch(flooder)
+            got = 0
+            done = asyncio.Event()
+
+            def heard(received: Received) -> None:
+                nonlocal got
+                got += 1
+                if got == 150:
+                    done.set()
+
+            reader.on_message = heard
+            features = np.zeros((1, 1_000_000), np.uint8)
+            with peer(address, "stopped") as stopped:
+                stopped.send(signal.SIGSTOP)
+                for number in range(150):
+                    message = Candidates(str(number), "propose", features, False)
+                    while not flooder.send("control", message):
+                        await asyncio.sleep(0.001)
+                    await asyncio.sleep(0)
+                await done.wait()
+                name, why, _ = await watch.left.get()
+                assert name == "stopped"
+                assert why in ("slow", "gone")
+            assert got == 150
+
+    with broker("tcp://127.0.0.1:0", str(config)) as (started, address):
+        asyncio.run(story(address))
+        status = Path(f"/proc/{started.popen.pid}/status").read_text()
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    print("broker after 150 MB at a stopped member:", peak)
+    assert int(peak.split()[1]) < 160_000
+
+
+# --- hostile frames -----------------------------------------------------------------------------------------------
+
+GOOD = encode(Hello(1, 1, "digits", "raw", "raw", False, "i", "s"))[0]
+
+
+async def talk_through(address: str, attack: Callable[[zmq.asyncio.Socket], Awaitable[None]]) -> None:
+    """Two peers exchange messages before, while and after a raw socket does its worst."""
+    context = zmq.asyncio.Context()
+    raw = context.socket(zmq.DEALER)
+    raw.linger = 0
+    raw.connect(address)
+    try:
+        with peer(address, "honest"):
+            async with member(address, "asker") as asker:
+                watch = Watch(asker)
+                await echo(asker, "honest", "before")
+                task = asyncio.ensure_future(attack(raw))
+                for number in range(100):
+                    await echo(asker, "honest", str(number), 2.0)
+                await task
+                await echo(asker, "honest", "after")
+                assert asker.counters == {}
+                assert watch.left.empty()
+    finally:
+        raw.close()
+        context.term()
+
+
+async def answer(raw: zmq.asyncio.Socket) -> Message:
+    async with asyncio.timeout(5):
+        return decode(await raw.recv_multipart()).message
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        ([b"junk"], "malformed"),
+        ([GOOD[:-1] + b"?"], "malformed"),
+        ([b"AL\x07" + GOOD[3:]], "version"),
+        ([b"x"] * 2000, "limit"),
+    ],
+    ids=["junk", "checksum", "version", "parts"],
+)
+def test_malformed_frames_are_refused_cut_off_and_disturb_nobody(frames: list[bytes], code: str) -> None:
+    async def attack(raw: zmq.asyncio.Socket) -> None:
+        for _ in range(3):
+            await raw.send_multipart(frames)
+            refused = await answer(raw)
+            assert isinstance(refused, Refused)
+            assert refused.code == code
+        assert "not heard for" in refused.text
+        await raw.send_multipart([GOOD])
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await raw.recv_multipart()
+
+    run(lambda address: talk_through(address, attack))
+
+
+def test_oversized_frames_cost_the_sender_its_connection_only() -> None:
+    async def attack(raw: zmq.asyncio.Socket) -> None:
+        await raw.send(GOOD)
+        assert isinstance(await answer(raw), Welcome)
+        await raw.send(bytes(65 * 1024 * 1024))
+        await raw.send(GOOD)
+        assert isinstance(await answer(raw), Welcome)
+
+    run(lambda address: talk_through(address, attack))
+
+
+def test_a_peer_cannot_speak_as_another() -> None:
+    async def attack(raw: zmq.asyncio.Socket) -> None:
+        await raw.send(GOOD)
+        welcome = await answer(raw)
+        assert isinstance(welcome, Welcome)
+        forged = encode(Control("any", "x"), room="@digits/honest", session=welcome.session ^ 1)
+        await raw.send_multipart(forged)
+        refused = await answer(raw)
+        assert isinstance(refused, Refused)
+        assert "is not the one of this connection" in refused.text
+
+    run(lambda address: talk_through(address, attack))

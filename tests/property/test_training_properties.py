@@ -1,0 +1,135 @@
+"""Training over a network that loses, repeats, reorders and delays, with processes that die: the same weights."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from active_learner.core.evaluation import EvaluationMachine
+from active_learner.core.schedule import place_of
+from active_learner.core.training import TrainingMachine
+from tests.property.training_wire import Engine, Faults, Wire, reference
+
+FAULTS = st.builds(
+    Faults,
+    drop=st.sampled_from([0.0, 0.2, 0.5]),
+    repeat=st.sampled_from([0.0, 0.2, 0.5]),
+    delay_s=st.sampled_from([0.0, 1.0, 6.0]),
+    kill_evaluator=st.sampled_from([0.0, 0.05]),
+    kill_trainer=st.sampled_from([0.0, 0.03]),
+)
+RUNS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+def finish(wire: Wire, disturbed_s: float = 60.0) -> None:
+    wire.run(disturbed_s)
+    wire.heal()
+    assert wire.is_done(), f"stalled: {wire.trainer.phase} at {wire.trainer.applied}, {wire.trainer.story()}"
+
+
+@RUNS
+@given(seed=st.integers(0, 2**32), faults=FAULTS, fused=st.booleans())
+def test_each_step_is_applied_once_and_in_order_whatever_the_network_does(
+    seed: int, faults: Faults, fused: bool
+) -> None:
+    wire = Wire(Random(seed), faults, rounds=2, fused=fused)
+    finish(wire)
+    assert [engine.weights for engine in wire.engines] == reference(2, 1)
+    assert not wire.errors
+
+
+@RUNS
+@given(seed=st.integers(0, 2**32), faults=FAULTS)
+def test_a_chain_of_evaluators_comes_to_the_same_weights_in_every_stage(seed: int, faults: Faults) -> None:
+    wire = Wire(Random(seed), faults, rounds=2, stages=2)
+    finish(wire)
+    assert [engine.weights for engine in wire.engines] == reference(2, 2)
+    assert not wire.errors
+
+
+@given(rows=st.integers(1, 60), epochs=st.integers(1, 4), size=st.integers(1, 25), seed=st.integers(0, 2**40))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_an_epoch_uses_each_row_once_in_full_batches(rows: int, epochs: int, size: int, seed: int) -> None:
+    from active_learner.core.records import Plan
+
+    plan = Plan(3, 11, tuple(map(str, range(rows))), (0,) * rows, seed, epochs, size, "loss", 10)
+    assert plan.steps == epochs * -(-rows // size)
+    places = [place_of(plan, step) for step in range(plan.first_step, plan.last_step + 1)]
+    for epoch in range(epochs):
+        used = [row for place in places if place.epoch == epoch for row in place.rows]
+        assert sorted(used) == list(range(rows))
+    assert all(len(place.rows) == size for place in places if place.batch < plan.batches_per_epoch - 1)
+    with pytest.raises(ValueError, match="not of round"):
+        place_of(plan, plan.last_step + 1)
+
+
+class ForgetsReplies(EvaluationMachine):
+    """Mutant: a repeated forward runs again as if it were new, and counts the step in between."""
+
+    def _repeat_forward(self, event):  # type: ignore[no-untyped-def]
+        self.applied += 1
+        return super()._repeat_forward(event)
+
+
+class AppliesTwice(Engine):
+    """Mutant: every fifth gradient is applied twice."""
+
+    def apply(self, step, gradient):  # type: ignore[no-untyped-def]
+        graph = self.graph
+        result = super().apply(step, gradient)
+        if step % 5 == 0:
+            self.graph, self.applied = graph, step - 1
+            super().apply(step, gradient)
+        return result
+
+
+class SkipsABatch(TrainingMachine):
+    """Mutant: after a re-send it goes on with the next batch."""
+
+    def _say_again(self, event):  # type: ignore[no-untyped-def]
+        if self.phase == "predicting" and self.place is not None and self.place.step < self.place.plan.last_step:
+            self.place = place_of(self.place.plan, self.place.step + 1)
+        return super()._say_again(event)
+
+
+class WrongOrder(TrainingMachine):
+    """Mutant: batches of an epoch in another order."""
+
+    def _forward(self, plan, at):  # type: ignore[no-untyped-def]
+        commands = super()._forward(plan, at)
+        return [type(c)(place_of(plan, plan.last_step)) if type(c).__name__ == "SendForward" else c for c in commands]
+
+
+MUTANTS = [
+    {"evaluator": ForgetsReplies},
+    {"engine": AppliesTwice},
+    {"trainer": SkipsABatch},
+    {"trainer": WrongOrder},
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: next(iter(m.values())).__name__)
+def test_seeded_mutants_are_caught(mutant: dict[str, type]) -> None:
+    faults = Faults(drop=0.3, repeat=0.3, delay_s=3.0)
+    for seed in range(20):
+        wire = Wire(Random(seed), faults, rounds=2, **mutant)  # type: ignore[arg-type]
+        try:
+            finish(wire, 30.0)
+        except (AssertionError, Exception):
+            return
+        if [engine.weights for engine in wire.engines] != reference(2, 1) or wire.errors:
+            return
+    pytest.fail("the mutant went through unseen")
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    faults = Faults(drop=0.2, repeat=0.2, delay_s=2.0, kill_evaluator=0.05)
+    runs = []
+    for _ in range(2):
+        wire = Wire(Random(5), faults)
+        finish(wire)
+        runs.append((wire.now, wire.trainer.resent, wire.engines[0].history))
+    assert runs[0] == runs[1]

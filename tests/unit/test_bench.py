@@ -1,0 +1,109 @@
+"""What benchmarks say: goals met and missed, never silent about what could not be measured."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from active_learner.bench import demo, facts, step, step_task
+from active_learner.bench.arms import Arm, run_command
+from active_learner.bench.outcome import NO_SWERGIO, Goal, Outcome, times
+from active_learner.errors import ActiveLearnerError
+from active_learner.results.comparison import table
+from active_learner.results.metrics import RoundMetrics
+
+
+def measured(plain: float, wire: float, swergio: float | None, digest: str = "aa") -> Outcome:
+    same = step_task.Steps(wire, wire, digest)
+    found: dict[str, list[object]] = {
+        step.PLAIN: [step_task.Steps(plain, plain, "other")],
+        step.CUT: [step_task.Steps(plain, plain, "aa")],
+        step.FUSED: [same],
+        step.TWO: [same],
+        step.SERVICE: [wire],
+        step.SERVICE_TWO: [wire],
+    }
+    if swergio is not None:
+        found[step.SWERGIO] = [step_task.Steps(swergio, swergio, "")]
+    return step.told(found)
+
+
+def test_goals_of_the_step_are_met_by_what_was_reached() -> None:
+    outcome = measured(0.0003, 0.0010, 0.19)
+    assert [goal.met for goal in outcome.goals] == [True, True, True, True]
+    assert "Nagle" in outcome.table()
+    assert "190x" in outcome.table()
+
+
+def test_goals_of_the_step_are_missed_by_what_was_not() -> None:
+    outcome = measured(0.0003, 0.0100, 0.19, digest="bb")
+    assert [goal.met for goal in outcome.goals] == [False, False, False, False]
+    assert "2 digests" in outcome.table()
+
+
+def test_without_swergio_its_goal_is_missed_and_the_table_says_what_to_do() -> None:
+    outcome = measured(0.0003, 0.0010, None)
+    assert [goal.met for goal in outcome.goals] == [True, True, True, False]
+    assert NO_SWERGIO in outcome.table()
+    assert "MISSED  at least 50 times" in outcome.table()
+
+
+def test_seeds_are_compared_by_medians_and_wins() -> None:
+    outcome = demo.compared([demo.Pair(1, 50, 100), demo.Pair(2, 60, 90), demo.Pair(3, 120, None)], labels=200)
+    assert outcome.rows[-1] == ("median", "60", "100", "0.60")
+    assert outcome.rows[2] == ("3", "120", "-", "0.60")
+    assert outcome.figures["wins"] == 3
+    assert [goal.met for goal in outcome.goals] == [True, True]
+
+
+def test_an_arm_that_does_not_get_there_is_no_win() -> None:
+    outcome = demo.compared([demo.Pair(1, None, 100), demo.Pair(2, None, None)], labels=200)
+    assert [goal.met for goal in outcome.goals] == [False, False]
+
+
+def test_the_table_of_an_outcome_is_aligned_and_its_json_is_whole() -> None:
+    outcome = Outcome("speed", ("way", "us"), rows=[("a long way", "5"), ("b", "1,000")])
+    outcome.goals.append(Goal("fast", "5 us", True))
+    lines = outcome.table().splitlines()
+    assert lines[3:5] == ["a long way      5", "b           1,000"]
+    assert outcome.as_json()["goals"] == [{"goal": "fast", "measured": "5 us", "met": True}]
+    assert [times(share) for share in (0.0031, 0.733, 5.12, 171.2)] == ["0.003x", "0.73x", "5.12x", "171x"]
+
+
+def test_both_loops_without_a_wire_learn_the_same_and_repeat_to_the_bit() -> None:
+    assert step_task.plain_loop(4).digest == step_task.plain_loop(4).digest
+    assert step_task.cut_loop(4).digest != step_task.cut_loop(5).digest
+
+
+def test_machine_facts_name_cores_python_and_versions() -> None:
+    assert {"cores", "python", "torch", "pyzmq", "swergio"} <= set(facts.facts())
+    assert f"python {sys.implementation.name}".lower() in facts.told().lower()
+
+
+def test_an_arm_is_the_shipped_experiment_on_a_broker_of_its_own() -> None:
+    words = Arm(Path("runs/demo-random"), 3, 150, ("trainer.strategy=random",)).command()
+    assert words[4:6] == ["up", "digits"]
+    assert {"seed=3", "trainer.strategy=random", "name=demo-random"} <= set(words)
+    assert words[-3:] == ["--labels", "150", "--new"]
+
+
+def test_a_command_that_fails_is_told_with_its_last_words(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"]
+    with pytest.raises(ActiveLearnerError, match=r"(?s)exit code 3.*the reason"):
+        run_command(command, tmp_path / "log", timeout_s=20)
+
+
+def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import signal; print('waits', flush=True); signal.pause()"]
+    with pytest.raises(ActiveLearnerError, match="not done after"):
+        run_command(command, tmp_path / "log", timeout_s=0.2)
+
+
+def test_two_arms_are_one_table_with_the_labels_to_the_goal() -> None:
+    own = [RoundMetrics(1, 20, 0.5), RoundMetrics(2, 40, 0.92)]
+    control = [RoundMetrics(1, 20, 0.5), RoundMetrics(2, 40, 0.7)]
+    lines = [line.split() for line in table(own, control, 0.9)]
+    assert lines[2] == ["40", "92.0", "%", "70.0", "%"]
+    assert lines[3] == ["to", "90", "%", "40", "labels", "not", "reached"]

@@ -1,0 +1,512 @@
+"""The evaluation machine as a ledger: what is heard, and everything that is done because of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from active_learner.core.evaluation import WAITING_LIMIT, EvaluationMachine
+from active_learner.core.evaluation_events import (
+    Applied,
+    Evaluated,
+    Forwarded,
+    Heard,
+    Impossible,
+    Place,
+    Promotion,
+    Restored,
+    RunApply,
+    RunForward,
+    RunPromote,
+    RunRestore,
+)
+from active_learner.core.machine import Machine
+from active_learner.errors import InvalidTransition
+from protocol.messages import (
+    Forward,
+    Gradient,
+    LogLine,
+    Message,
+    Position,
+    PositionRequest,
+    Promote,
+    Promoted,
+    Restore,
+    Status,
+    Step,
+    StepRefused,
+)
+
+ALONE = Place("evaluator", "traininput", "trainoutput", "evolution", first=True, last=True)
+LOWER = Place("lower", "traininput", "middle", "evolution", first=True, last=False)
+UPPER = Place("upper", "middle", "trainoutput", "evolution", first=False, last=True)
+
+SCENARIOS: list[Callable[[], None]] = []
+
+
+def scenario(function: Callable[[], None]) -> Callable[[], None]:
+    SCENARIOS.append(function)
+    return function
+
+
+def plain(thing: Any) -> Any:
+    """Messages and commands as text: arrays have no equality of their own."""
+    if isinstance(thing, np.ndarray):
+        return thing.tolist()
+    if isinstance(thing, list | tuple):
+        return [plain(one) for one in thing]
+    if is_dataclass(thing):
+        shown = ", ".join(f"{field.name}={plain(getattr(thing, field.name))}" for field in fields(thing))
+        return f"{type(thing).__name__}({shown})"
+    return repr(thing)
+
+
+def array(value: float) -> np.ndarray:
+    return np.array([[value]], np.float32)
+
+
+def forward(step: int, *, term: int = 1, data: float = 0.5, status: Status = Status.TRAIN, ticket: str = "") -> Forward:
+    return Forward(term, step, status, ticket, 0, 0, step - 1, 7, array(data))
+
+
+def predictions(step: int, *, term: int = 1, data: float = 0.25) -> Forward:
+    return forward(step, term=term, data=data)
+
+
+def step_message(step: int, *, term: int = 1) -> Step:
+    return Step(term, step, array(-1.0), 0, 0, step, 7, array(0.5))
+
+
+def gradient(step: int, *, term: int = 1) -> Gradient:
+    return Gradient(term, step, array(-1.0))
+
+
+def heard(message: Message, room: str = "", name: str = "trainer", role: str = "trainer") -> Heard:
+    if not room:
+        room = "trainoutput" if isinstance(message, Gradient) else "traininput"
+    return Heard(message, room, name, role)
+
+
+def said(commands: list[Any]) -> list[str]:
+    """The ledger of commands."""
+    return [plain(command) for command in commands]
+
+
+def say(room: str, message: Message) -> str:
+    return f"Say(room={room!r}, message={plain(message)})"
+
+
+def position(why: str = "", **changes: Any) -> Position:
+    stand: dict[str, Any] = {"applied": 0, "model_version": 0, "restorable": (), "width": 1, "term": 1} | changes
+    return Position(stand.pop("term"), "r", "evaluator", fused=True, why=why, **stand)
+
+
+def refused(code: str, step: int, text: str, *, term: int = 1, ticket: str = "") -> StepRefused:
+    return StepRefused(term, step, ticket, "evaluator", code, text)
+
+
+def ready(place: Place = ALONE, **stand: Any) -> EvaluationMachine:
+    """Run r, term 1, no graph."""
+    machine = EvaluationMachine(place, **({"run": "r", "width": 1} | stand))
+    machine.handle(heard(PositionRequest(1, "r")))
+    return machine
+
+
+def holding(place: Place = ALONE, step: int = 1, **stand: Any) -> EvaluationMachine:
+    """The graph of `step` is kept."""
+    machine = ready(place, **({"applied": step - 1} | stand))
+    machine.handle(heard(forward(step), place.input_room))
+    machine.handle(Forwarded(array(0.25)))
+    return machine
+
+
+def misfit(machine: EvaluationMachine, message: Message, why: str, **stand: Any) -> None:
+    before = (machine.phase, machine.applied, machine.held, machine.term)
+    assert said(machine.handle(heard(message))) == [say("@trainer", position(why, **stand))]
+    assert (machine.phase, machine.applied, machine.held, machine.term) == before
+
+
+# --- where it stands
+
+
+@scenario
+def a_fresh_evaluator_takes_the_run_and_term_of_the_first_question() -> None:
+    machine = EvaluationMachine(ALONE, width=1)
+    assert said(machine.handle(heard(PositionRequest(3, "r")))) == [say("@trainer", position(term=3))]
+    assert (machine.run, machine.term) == ("r", 3)
+
+
+@scenario
+def without_any_training_it_serves_another_run_even_of_a_lower_term() -> None:
+    machine = ready()
+    machine.handle(heard(PositionRequest(9, "r")))
+    machine.handle(heard(PositionRequest(1, "other")))
+    assert (machine.run, machine.term) == ("other", 1)
+
+
+@scenario
+def with_checkpoints_it_refuses_another_run_to_whoever_asked() -> None:
+    machine = ready(applied=5, restorable=(5,))
+    text = "evaluator has checkpoints of run r, not of run s"
+    for message in (PositionRequest(2, "s"), Restore(2, "s", "evaluator", 0), Promote(2, "s", 0, 5)):
+        told = machine.handle(heard(message, name="trainer-2"))
+        step = getattr(message, "step", 0)
+        assert said(told) == [say("@trainer-2", refused("wrong_run", step, text, term=2))]
+    assert (machine.run, machine.term) == ("r", 1)
+
+
+@scenario
+def before_the_run_is_known_steps_and_promotions_are_answered_by_a_position() -> None:
+    machine = EvaluationMachine(ALONE, width=1)
+    for message in (forward(1), gradient(1), step_message(1), Promote(1, "r", 0, 1)):
+        (command,) = machine.handle(heard(message))
+        assert "before any POSITION_REQUEST" in command.message.why
+        assert command.message.run == ""
+
+
+@scenario
+def a_lower_term_is_refused_and_changes_nothing() -> None:
+    machine = holding()
+    machine.handle(heard(forward(1, term=2)))
+    machine.handle(Forwarded(array(0.25)))
+    text = "term 1 is over: this evaluator serves term 2"
+    for message in (gradient(1), forward(1), step_message(1), Promote(1, "r", 0, 1), PositionRequest(1, "r")):
+        step = getattr(message, "step", 0)
+        assert said(machine.handle(heard(message, name="old"))) == [say("@old", refused("stale_term", step, text))]
+    assert (machine.phase, machine.held) == ("holding", 1)
+
+
+@scenario
+def a_higher_term_drops_the_kept_graph_and_what_was_said() -> None:
+    machine = holding()
+    told = machine.handle(heard(PositionRequest(2, "r")))
+    assert said(told) == [say("@trainer", position(term=2))]
+    assert (machine.phase, machine.held) == ("ready", 0)
+    misfit(machine, gradient(1, term=2), "GRADIENT of step 1 does not fit: 0 is applied, no graph is kept", term=2)
+
+
+@scenario
+def a_question_of_the_same_term_keeps_the_graph() -> None:
+    machine = holding()
+    machine.handle(heard(PositionRequest(1, "r")))
+    assert (machine.phase, machine.held) == ("holding", 1)
+
+
+# --- steps
+
+
+@scenario
+def a_forward_and_its_gradient_are_one_step() -> None:
+    machine = ready(width=0)
+    assert said(machine.handle(heard(forward(1)))) == said([RunForward(1, 7, array(0.5))])
+    assert machine.phase == "forwarding"
+    assert said(machine.handle(Forwarded(array(0.25)))) == [say("trainoutput", predictions(1))]
+    assert (machine.phase, machine.width, machine.applied) == ("holding", 1, 0)
+    assert said(machine.handle(heard(gradient(1)))) == said([RunApply(1, array(-1.0), False)])
+    assert machine.phase == "applying"
+    assert said(machine.handle(Applied(None))) == [say("traininput", Gradient(1, 1, None))]
+    assert (machine.phase, machine.applied, machine.held) == ("ready", 1, 0)
+
+
+@scenario
+def a_fused_step_applies_and_forwards_and_says_only_the_predictions() -> None:
+    machine = holding()
+    assert said(machine.handle(heard(step_message(1)))) == said([RunApply(1, array(-1.0), False)])
+    assert said(machine.handle(Applied(None))) == said([RunForward(2, 7, array(0.5))])
+    told = machine.handle(Forwarded(array(0.75)))
+    assert said(told) == [say("trainoutput", Forward(1, 2, Status.TRAIN, "", 0, 0, 1, 7, array(0.75)))]
+    assert (machine.phase, machine.applied, machine.held) == ("holding", 1, 2)
+
+
+@scenario
+def repeats_get_what_was_said_before_and_no_second_effect() -> None:
+    machine = holding()
+    assert said(machine.handle(heard(forward(1)))) == [say("trainoutput", predictions(1))]
+    machine.handle(heard(step_message(1)))
+    machine.handle(Applied(None))
+    second = said(machine.handle(Forwarded(array(0.75))))
+    assert said(machine.handle(heard(step_message(1)))) == second
+    assert said(machine.handle(heard(forward(2)))) == second
+    machine.handle(heard(gradient(2)))
+    applied = said(machine.handle(Applied(None)))
+    assert said(machine.handle(heard(gradient(2)))) == applied
+    assert machine.applied == 2
+
+
+@scenario
+def repeats_of_what_is_under_way_are_dropped() -> None:
+    machine = ready()
+    machine.handle(heard(forward(1)))
+    assert machine.handle(heard(forward(1))) == []
+    machine.handle(Forwarded(array(0.25)))
+    machine.handle(heard(step_message(1)))
+    assert machine.handle(heard(step_message(1))) == []
+    machine.handle(Applied(None))
+    assert machine.handle(heard(step_message(1))) == []
+    assert len(machine.handle(Forwarded(array(0.75)))) == 1
+
+
+@scenario
+def a_step_whose_gradient_is_applied_is_only_forwarded() -> None:
+    machine = holding()
+    machine.handle(heard(step_message(1)))
+    machine.handle(Applied(None))
+    machine.handle(Impossible("shape", "too wide"))
+    assert said(machine.handle(heard(step_message(1)))) == said([RunForward(2, 7, array(0.5))])
+    assert machine.applied == 1
+
+
+@scenario
+def late_copies_of_done_steps_get_a_position_without_a_reason() -> None:
+    machine = holding(step=4)
+    for message in (forward(3), gradient(3), gradient(2), step_message(2)):
+        misfit(machine, message, "", applied=3)
+
+
+@scenario
+def what_is_ahead_gets_a_position_with_the_reason() -> None:
+    machine = ready()
+    misfit(machine, forward(3), "FORWARD of step 3 does not fit: 0 is applied, no graph is kept")
+    misfit(machine, gradient(1), "GRADIENT of step 1 does not fit: 0 is applied, no graph is kept")
+    misfit(holding(), step_message(2), "STEP of step 2 does not fit: 0 is applied, the graph of step 1 is kept")
+
+
+@scenario
+def a_refused_forward_is_told_and_may_be_tried_again() -> None:
+    machine = ready()
+    machine.handle(heard(forward(1)))
+    assert said(machine.handle(Impossible("shape", "63 columns"))) == [
+        say("@trainer", refused("shape", 1, "63 columns"))
+    ]
+    assert machine.phase == "ready"
+    assert said(machine.handle(heard(forward(1)))) == said([RunForward(1, 7, array(0.5))])
+
+
+@scenario
+def a_refused_gradient_leaves_the_graph() -> None:
+    machine = holding()
+    machine.handle(heard(gradient(1)))
+    told = machine.handle(Impossible("not_finite", "NaN"))
+    assert said(told) == [say("@trainer", refused("not_finite", 1, "NaN"))]
+    assert (machine.phase, machine.held, machine.applied) == ("holding", 1, 0)
+    assert said(machine.handle(heard(gradient(1)))) == said([RunApply(1, array(-1.0), False)])
+
+
+@scenario
+def a_gradient_without_data_is_refused() -> None:
+    machine = holding()
+    told = machine.handle(heard(Gradient(1, 1, None)))
+    assert said(told) == [say("@trainer", refused("shape", 1, "GRADIENT of step 1 has no data"))]
+    assert machine.phase == "holding"
+
+
+@scenario
+def a_refused_forward_of_a_fused_step_names_the_next_step() -> None:
+    machine = holding()
+    machine.handle(heard(step_message(1)))
+    machine.handle(Applied(None))
+    assert said(machine.handle(Impossible("shape", "x"))) == [say("@trainer", refused("shape", 2, "x"))]
+    assert machine.applied == 1
+
+
+# --- while the engine works
+
+
+@scenario
+def what_comes_while_the_engine_works_waits_for_its_turn() -> None:
+    machine = holding()
+    machine.handle(heard(gradient(1)))
+    assert machine.handle(heard(PositionRequest(2, "r"))) == []
+    assert machine.handle(heard(forward(2, term=2))) == []
+    assert machine.handle(heard(PositionRequest(2, "r"))) == []
+    told = machine.handle(Applied(None))
+    assert said(told) == [
+        say("traininput", Gradient(1, 1, None)),
+        say("@trainer", position(applied=1, term=2)),
+        *said([RunForward(2, 7, array(0.5))]),
+    ]
+    assert machine.phase == "forwarding"
+
+
+@scenario
+def more_than_may_wait_is_dropped_and_counted() -> None:
+    machine = ready()
+    machine.handle(heard(forward(1)))
+    for number in range(WAITING_LIMIT + 3):
+        machine.handle(heard(forward(0, status=Status.VALIDATE, ticket=str(number))))
+    assert machine.dropped == 3
+
+
+# --- validation, promotion, restoration
+
+
+@scenario
+def validation_answers_by_the_present_weights_and_keeps_the_graph() -> None:
+    machine = holding(step=4)
+    question = forward(3, status=Status.VALIDATE, ticket="v1", data=9.0)
+    machine.handle(heard(question))
+    assert machine.phase == "evaluating"
+    answer = Forward(1, 3, Status.VALIDATE, "v1", 0, 0, 2, 7, array(0.1))
+    assert said(machine.handle(Evaluated(array(0.1)))) == [say("trainoutput", answer)]
+    assert (machine.phase, machine.held) == ("holding", 4)
+
+
+@scenario
+def validation_of_other_weights_than_the_present_ones_is_not_answered() -> None:
+    why = "FORWARD of step 4 does not fit: 3 is applied, no graph is kept"
+    misfit(ready(applied=3), forward(4, status=Status.VALIDATE, ticket="v"), why, applied=3)
+
+
+@scenario
+def a_refused_validation_is_told_with_its_ticket() -> None:
+    machine = ready(applied=3)
+    machine.handle(heard(forward(3, status=Status.VALIDATE, ticket="v")))
+    told = machine.handle(Impossible("failed", "no memory"))
+    assert said(told)[0] == say("@trainer", refused("failed", 3, "no memory", ticket="v"))
+    assert machine.phase == "ready"
+
+
+@scenario
+def a_promotion_saves_and_says_the_digest_and_a_repeat_gets_the_same() -> None:
+    machine = ready(applied=3)
+    assert said(machine.handle(heard(Promote(1, "r", 2, 3)))) == said([RunPromote("r", 2, 3)])
+    promoted = [say("@trainer", Promoted(1, "evaluator", 2, 3, "abc"))]
+    assert said(machine.handle(Promotion("abc", (1, 3)))) == promoted
+    assert said(machine.handle(heard(Promote(1, "r", 2, 3)))) == promoted
+    assert (machine.model_version, machine.restorable) == (3, (1, 3))
+    assert said(machine.handle(heard(Promote(1, "r", 3, 3)))) == said([RunPromote("r", 3, 3)])
+
+
+@scenario
+def a_promotion_of_another_step_is_answered_by_a_position() -> None:
+    why = "PROMOTE of step 4 does not fit: 3 is applied, no graph is kept"
+    misfit(ready(applied=3), Promote(1, "r", 2, 4), why, applied=3)
+
+
+@scenario
+def a_promotion_that_cannot_be_saved_is_refused_and_may_be_tried_again() -> None:
+    machine = ready(applied=3)
+    machine.handle(heard(Promote(1, "r", 2, 3)))
+    told = machine.handle(Impossible("failed", "disk full"))
+    assert said(told)[0] == say("@trainer", refused("failed", 3, "disk full"))
+    assert machine.model_version == 0
+    assert said(machine.handle(heard(Promote(1, "r", 2, 3)))) == said([RunPromote("r", 2, 3)])
+
+
+@scenario
+def a_restore_goes_back_and_forgets_what_was_said() -> None:
+    machine = holding(step=9, restorable=(4, 8))
+    assert said(machine.handle(heard(Restore(1, "r", "evaluator", 4)))) == said([RunRestore("r", 4)])
+    told = machine.handle(Restored(4, 4, (4,)))
+    assert said(told)[0] == say("@trainer", position(applied=4, model_version=4, restorable=(4,)))
+    assert (machine.phase, machine.held) == ("ready", 0)
+    assert said(machine.handle(heard(forward(5)))) == said([RunForward(5, 7, array(0.5))])
+
+
+@scenario
+def a_restore_to_the_untrained_network_is_always_possible() -> None:
+    machine = ready(applied=4)
+    assert said(machine.handle(heard(Restore(1, "r", "evaluator", 0)))) == said([RunRestore("r", 0)])
+
+
+@scenario
+def a_restore_to_where_it_stands_is_done_already() -> None:
+    machine = ready(applied=4)
+    assert said(machine.handle(heard(Restore(1, "r", "evaluator", 4)))) == [say("@trainer", position(applied=4))]
+
+
+@scenario
+def a_restore_to_a_step_without_a_checkpoint_says_which_there_are() -> None:
+    machine = ready(applied=9, restorable=(4, 8))
+    misfit(machine, Restore(1, "r", "evaluator", 5), "there is no checkpoint of step 5", applied=9, restorable=(4, 8))
+
+
+@scenario
+def a_damaged_checkpoint_is_not_offered_again() -> None:
+    machine = ready(applied=9, restorable=(4, 8))
+    machine.handle(heard(Restore(1, "r", "evaluator", 8)))
+    told = machine.handle(Impossible("failed", "checkpoint x is damaged", (4,)))
+    assert said(told)[0] == say("@trainer", position("checkpoint x is damaged", applied=9, restorable=(4,)))
+    assert (machine.phase, machine.applied) == ("ready", 9)
+
+
+# --- chains
+
+
+@scenario
+def a_stage_hears_forwards_in_its_input_room_and_gradients_in_its_output_room_only() -> None:
+    machine = ready(UPPER)
+    unheard = [
+        heard(forward(1), "traininput"),
+        heard(forward(1), "trainoutput"),
+        heard(forward(0, status=Status.SCORE), "middle"),
+        heard(gradient(1), "middle"),
+        heard(step_message(1), "trainoutput"),
+        heard(Restore(1, "r", "lower", 0)),
+        heard(LogLine(1, "info", "x"), "control"),
+    ]
+    for event in unheard:
+        assert machine.handle(event) == []
+    assert machine.phase == "ready"
+
+
+@scenario
+def a_later_stage_passes_its_input_gradient_on_into_its_input_room() -> None:
+    machine = ready(UPPER)
+    machine.handle(heard(forward(1), "middle", "lower", "lower"))
+    assert said(machine.handle(Forwarded(array(0.25)))) == [say("trainoutput", predictions(1))]
+    assert said(machine.handle(heard(gradient(1)))) == said([RunApply(1, array(-1.0), True)])
+    assert said(machine.handle(Applied(array(0.125)))) == [say("middle", Gradient(1, 1, array(0.125)))]
+
+
+@scenario
+def the_first_stage_takes_its_gradient_from_the_next_and_tells_the_trainer() -> None:
+    machine = holding(LOWER)
+    told = machine.handle(heard(gradient(1), "middle", "upper", "upper"))
+    assert said(told) == said([RunApply(1, array(-1.0), False)])
+    assert said(machine.handle(Applied(None))) == [say("traininput", Gradient(1, 1, None))]
+
+
+@scenario
+def a_chain_does_not_take_fused_steps() -> None:
+    (command,) = holding(LOWER).handle(heard(step_message(1)))
+    assert command.message.why == "STEP is for a single evaluator; this is one of a chain"
+    assert not command.message.fused
+
+
+@scenario
+def the_input_gradient_is_computed_for_a_single_evaluator_when_configured() -> None:
+    place = Place("evaluator", "traininput", "trainoutput", "evolution", True, True, input_gradient=True)
+    machine = holding(place)
+    assert said(machine.handle(heard(gradient(1)))) == said([RunApply(1, array(-1.0), True)])
+    assert said(machine.handle(Applied(array(3.0)))) == [say("traininput", Gradient(1, 1, array(3.0)))]
+
+
+# --- the table
+
+
+@pytest.mark.parametrize("run", SCENARIOS, ids=lambda one: one.__name__)
+def test_scenario(run: Callable[[], None]) -> None:
+    run()
+
+
+def test_every_row_of_the_table_is_hit(monkeypatch: pytest.MonkeyPatch) -> None:
+    hit: Counter[tuple[str, str]] = Counter()
+    monkeypatch.setattr(Machine, "observe", lambda _, phase, trigger: hit.update([(phase, trigger)]))
+    for run in SCENARIOS:
+        run()
+    print(f"EvaluationMachine: {len(hit)} of {len(EvaluationMachine.TABLE)} rows, {hit.total()} transitions")
+    assert set(hit) == set(EvaluationMachine.TABLE)
+
+
+@pytest.mark.parametrize("event", [Forwarded(array(0)), Applied(None), Evaluated(array(0)), Promotion("", ())])
+def test_an_answer_that_nobody_asked_for_is_our_bug_and_changes_nothing(event: Any) -> None:
+    machine = ready(applied=3)
+    with pytest.raises(InvalidTransition, match="in phase 'ready'"):
+        machine.handle(event)
+    assert (machine.phase, machine.applied) == ("ready", 3)

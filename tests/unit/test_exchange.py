@@ -1,0 +1,431 @@
+"""Labels from files and into files: what is read, what is refused and how it is told, and the two commands."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from active_learner import cli
+from active_learner.core.records import AskedQuestion, LabelEvent, SampleSpec, content_key
+from active_learner.errors import BadLabel
+from active_learner.stores import exchange, open_store, row_readers
+from active_learner.stores.base import Store
+from active_learner.stores.exchange import Reading, import_labels, read_labels
+
+SPEC = SampleSpec(shape=(2,), dtype="uint8", classes=6)
+FLOATS = SampleSpec(shape=(2,), dtype="float32", classes=6)
+IMAGES = SampleSpec(shape=(2, 2), dtype="uint8", classes=6)
+
+
+def read(text: str | bytes, spec: SampleSpec = SPEC, name: str | None = None) -> Reading:
+    return read_labels(io.BytesIO(text.encode() if isinstance(text, str) else text), spec, name)
+
+
+def pairs(reading: Reading) -> list[tuple[list[float], int]]:
+    return [(row.features.ravel().tolist(), row.value) for row in reading.rows]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = open_store("memory:labels", tmp_path)
+    made.open("digits", SPEC)
+    yield made
+    made.close()
+
+
+# --- reading
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('"(0, 1)",3\n"(1, 0)",4\n', "tutorial"),
+        ('"(0, 1)",3.0\n"(1, 0)",4.0', "tutorial"),
+        ('"(0,1,)" , 3\r\n\r\n"( 1 , 0 )",+4e0\r\n', "tutorial"),
+        ('(0, 1),3\n"(1.0, 0e5)","4"\n', "tutorial"),
+        ("0,1,3\n1,0,4\n", "csv"),
+        ("0.0, 1.0, 3.0\n\n1,0,4", "csv"),
+        ('a,b,label\n0,1,3\n"1","0","4"\n', "csv"),
+        ("Label,a,b\n3,0,1\n4,1,0\n", "csv"),
+        ("a,y,round\n0,3,1\n1,4,0\n", None),
+        ("a,b,c\n0,1,3\n1,0,4\n", "csv"),
+        ('{"features": [0, 1], "label": 3}\n{"label": 4.0, "features": [1.0, 0]}\n', "jsonl"),
+    ],
+)
+def test_each_format_is_told_from_its_first_line(text: str, name: str | None) -> None:
+    if name is None:  # `round` behind the label is provenance, so that one feature is left
+        assert read(text).skipped == 2
+        return
+    for form in (text, "\ufeff" + text, text.replace("\r\n", "\n").replace("\n", "\r\n")):
+        reading = read(form)
+        assert reading.format == name
+        assert pairs(reading) == [([0, 1], 3), ([1, 0], 4)], reading.reasons
+        assert reading.skipped == 0
+
+
+def test_the_format_may_be_said(store: Store) -> None:
+    assert read("0,1,3", name="jsonl").skipped == 1
+    assert read('"(0, 1)",3', name="csv").reasons == ["line 1: '(0, 1)' is not a number"]
+
+
+def test_rows_may_say_who_and_when() -> None:
+    reading = read('{"features": [0, 1], "label": 3, "annotator": "ann", "at": 17}\n{"features": [0, 1], "label": 3}')
+    assert [(row.annotator, row.at) for row in reading.rows] == [("ann", 17.0), (None, None)]
+
+
+def test_images_come_flat_or_nested() -> None:
+    reading = read('{"features": [[0, 1], [2, 3]], "label": 3}\n{"features": [0, 1, 2, 3], "label": 3}', IMAGES)
+    assert [row.features.tolist() for row in reading.rows] == [[[0, 1], [2, 3]]] * 2
+    assert read('{"features": [[0, 1, 2, 3]], "label": 3}', IMAGES).skipped == 1
+    assert read('{"features": [[0, 1], 2, 3], "label": 3}', IMAGES).skipped == 1
+
+
+HUGE = "9" * 5000
+BAD_LABELS = ["", "6", "-1", "3.5", "nan", "inf", "1e400", HUGE, "True", "three", "1_0", "0x3", "٣", "3 3", "None"]
+BAD_FEATURES = ["2.5", "256", "-1", "nan", "inf", "-inf", "1e400", HUGE, "True", "", "1_0", "a", "0x1", "1;1", "1+1"]
+
+
+@pytest.mark.parametrize("label", BAD_LABELS)
+def test_a_bad_label_is_skipped_with_its_line_in_every_format(label: str) -> None:
+    for good, bad in (
+        ('"(0, 1)",3\n', f'"(0, 1)",{label}\n'),
+        ("0,1,3\n", f"0,1,{label}\n"),
+        ('{"features": [0, 1], "label": 3}\n', f'{{"features": [0, 1], "label": {json.dumps(label)}}}\n'),
+        ('{"features": [0, 1], "label": 3}\n', f'{{"features": [0, 1], "label": {label}}}\n'),
+    ):
+        reading = read(good + bad + good)
+        assert pairs(reading) == [([0, 1], 3)] * 2
+        assert len(reading.reasons) == reading.skipped == 1
+        assert reading.reasons[0].startswith("line 2: ")
+        assert len(reading.reasons[0]) < 200
+
+
+@pytest.mark.parametrize("cell", BAD_FEATURES)
+def test_a_bad_feature_is_skipped_with_its_line_in_every_format(cell: str) -> None:
+    for good, bad in (
+        ('"(0, 1)",3\n', f'"({cell}, 1)",3\n'),
+        ("0,1,3\n", f"{cell},1,3\n"),
+        ('{"features": [0, 1], "label": 3}\n', f'{{"features": [{json.dumps(cell)}, 1], "label": 3}}\n'),
+        ('{"features": [0, 1], "label": 3}\n', f'{{"features": [{cell}, 1], "label": 3}}\n'),
+    ):
+        reading = read(good + bad + good)
+        assert pairs(reading) == [([0, 1], 3)] * 2
+        assert len(reading.reasons) == reading.skipped == 1
+        assert reading.reasons[0].startswith("line 2: ")
+        assert len(reading.reasons[0]) < 200
+
+
+@pytest.mark.parametrize("number", ["1e300", "-1e39"])
+def test_what_float32_cannot_hold_is_refused(number: str) -> None:
+    assert read(f'"({number}, 1)",3', FLOATS).reasons == ["line 1: not finite"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "",
+        '"(0, 1, 1)",3',
+        '"(0,)",3',
+        '"()",3',
+        '"(0, 1)"',
+        '"(0, 1)",3,4',
+        '"(0, 1)"3',
+        '"(0, 1",3',
+        '"((0, 1))",3',
+        '"(0, (1, 1))",3',
+        '"(0, 9**9**9)",3',
+        "\"(0, __import__('os').abort())\",3",
+        '"[0, 1]",3',
+        "\0",
+        '"(0, 1)",3\0',
+        "(" * 10_000,
+        '"' * 10_001,
+        "[" * 100_000,
+    ],
+)
+def test_hostile_rows_of_the_tutorials_kind_are_only_bad_rows(row: str) -> None:
+    reading = read(f'"(0, 1)",3\n{row}\n"(1, 0)",4\n')
+    assert pairs(reading) == [([0, 1], 3), ([1, 0], 4)]
+    assert reading.skipped == (1 if row else 0)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "[0, 1]",
+        "3",
+        "null",
+        "{}",
+        '{"features": [0, 1]}',
+        '{"label": 3}',
+        '{"features": null, "label": 3}',
+        '{"features": {"0": 1}, "label": 3}',
+        '{"features": "01", "label": 3}',
+        '{"features": [], "label": 3}',
+        '{"features": [[], []], "label": 3}',
+        '{"features": [0, true], "label": 3}',
+        '{"features": [0, null], "label": 3}',
+        '{"features": [0, NaN], "label": 3}',
+        '{"features": [0, Infinity], "label": 3}',
+        '{"features": [0, 1e400], "label": 3}',
+        '{"features": [0, 18446744073709551617], "label": 3}',
+        '{"features": [0, 1], "label": true}',
+        '{"features": [0, 1], "label": "3"}',
+        '{"features": [0, 1], "label": null}',
+        '{"features": [0, 1], "label": [3]}',
+        '{"features": [0, 1], "label": 3, "annotator": ""}',
+        '{"features": [0, 1], "label": 3, "annotator": 7}',
+        '{"features": [0, 1], "label": 3, "annotator": "a\\nb"}',
+        '{"features": [0, 1], "label": 3, "annotator": "\\ud800"}',
+        f'{{"features": [0, 1], "label": 3, "annotator": "{"x" * 64}"}}',
+        '{"features": [0, 1], "label": 3, "at": "noon"}',
+        '{"features": [0, 1], "label": 3, "at": -1}',
+        '{"features": [0, 1], "label": 3, "at": 1e300}',
+        '{"features": [0, 1], "label": 3, "at": true}',
+        '{"features": [0, 1], "label": 3',
+        '{"features":' + "[" * 100_000,
+        '{"features": [0, ' + "9" * 5000 + '], "label": 3}',
+    ],
+)
+def test_hostile_json_is_only_a_bad_row(row: str) -> None:
+    reading = read(f'{{"features": [0, 1], "label": 3}}\n{row}\n')
+    assert pairs(reading) == [([0, 1], 3)]
+    assert reading.skipped == 1
+    assert reading.reasons[0].startswith("line 2: ")
+
+
+@pytest.mark.parametrize(
+    "row", ["0,1", "0,1,1,3", "0,1,3,", '"0,1,3', '0,"1"1,3', ",,", "0;1;3", "1" * 200_000 + ",1,3"]
+)
+def test_hostile_columns_are_only_bad_rows(row: str) -> None:
+    for header in ("", "a,b,label\n"):
+        reading = read(f"{header}0,1,3\n{row}\n1,0,4\n")
+        assert pairs(reading) == [([0, 1], 3), ([1, 0], 4)]
+        assert reading.skipped == 1
+
+
+def test_bytes_that_are_no_text_are_a_bad_row() -> None:
+    reading = read(b'"(0, 1)",3\n\xff\xfe\x00\n"(1, 0)",4\n')
+    assert reading.reasons == ["line 2: is not UTF-8"]
+    assert len(reading.rows) == 2
+
+
+def test_an_endless_line_takes_no_memory_and_is_one_bad_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_readers, "MAX_LINE_BYTES", 64)
+    reading = read(b'"(0, 1)",3\n' + b"1" * 1000 + b'\n"(1, 0)",4\n' + b"2" * 500)
+    assert reading.reasons == ["line 2: is too long", "line 4: is too long"]
+    assert pairs(reading) == [([0, 1], 3), ([1, 0], 4)]
+
+
+def test_only_the_first_reasons_are_told_one_by_one(store: Store) -> None:
+    reading = read('"(0, 1)",3\n' + "nonsense\n" * 1000)
+    done = import_labels(store, reading, "ann", 1.0)
+    assert (done.imported, done.known, done.skipped) == (1, 0, 1000)
+    assert len(done.reasons) == exchange.REASONS + 1
+    assert done.reasons[-1] == "and 980 more"
+
+
+# --- into a store
+
+
+def test_an_import_counts_new_and_known(store: Store) -> None:
+    text = '"(0, 1)",3\n"(1, 0)",4\n"(0, 1)",3\n'
+    assert import_labels(store, read(text), "ann", 1.0).imported == 2
+    again = import_labels(store, read(text), "ann", 2.0)
+    assert (again.imported, again.known, again.skipped) == (0, 3, 0)
+    assert [(label.annotator, label.at) for label in store.labels()] == [("ann", 1.0)] * 2
+
+
+def test_a_strict_import_is_all_or_nothing(store: Store) -> None:
+    with pytest.raises(BadLabel, match=r"nothing was imported; bad rows: 1\nline 2: label 9 is not one of 0 \.\. 5"):
+        import_labels(
+            store, read('{"features": [0, 1], "label": 3}\n{"features": [0, 1], "label": 9}'), "ann", 1.0, strict=True
+        )
+    assert store.labels() == []
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "nonsense\n", "a,b,label\n"])
+def test_a_file_without_a_row_is_told(store: Store, text: str) -> None:
+    with pytest.raises(BadLabel, match="no row"):
+        import_labels(store, read(text), "ann", 1.0)
+
+
+# --- out of a store
+
+
+@pytest.fixture
+def rated(tmp_path: Path) -> Iterator[Store]:
+    """Answers with provenance, imports, names that a spreadsheet would run."""
+    made = open_store("memory:rated", tmp_path)
+    made.open("digits", FLOATS)
+    features = np.array([0.1, -0.0], np.float32)
+    key = content_key(np.array([0.1, 0.0], np.float32))
+    made.commit_questions([AskedQuestion("=q1", key, features, 4, "margin", 0.1, 1, 30, False, 9, 1.0)])
+    made.commit_event(LabelEvent("e", "=q1", key, "=SUM(A1)", 0, "answer", 5, 1700000000.123456))
+    rows = np.array([[1, 2], [3e-5, 4], [5, 6]], np.float32)
+    made.add_labels(rows, [0, 1, 2], ["ann", "'quoted'", '-bob,"x"'], [1.5, 2.5, 3.5])
+    yield made
+    made.close()
+
+
+def exported(store: Store, name: str, spec: SampleSpec = FLOATS) -> str:
+    return "".join(exchange.WRITERS[name](store.labels(), spec))
+
+
+def content(store: Store) -> list[tuple[str, int, str, float]]:
+    return [(label.key, label.value, label.annotator, label.at) for label in store.labels()]
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl"])
+def test_what_is_exported_comes_back_with_who_and_when(rated: Store, tmp_path: Path, name: str) -> None:
+    reading = read(exported(rated, name), FLOATS)
+    assert (reading.format, reading.skipped) == (name, 0)
+    other = open_store("memory:other", tmp_path)
+    other.open("digits", FLOATS)
+    assert import_labels(other, reading, "import", 9.0).imported == 4
+    assert content(other) == content(rated)
+    other.close()
+    assert import_labels(rated, reading, "import", 9.0).known == 4
+
+
+def test_the_tutorial_reads_what_is_exported_for_it(rated: Store) -> None:
+    text = exported(rated, "tutorial")
+    found = {ast.literal_eval(row[0]): int(row[1]) for row in csv.reader(io.StringIO(text))}
+    assert list(found.values()) == [5, 0, 1, 2]
+    assert pairs(read(text, FLOATS)) == [(list(key), value) for key, value in found.items()]
+
+
+def test_a_spreadsheet_runs_nothing_of_an_export(rated: Store) -> None:
+    table = list(csv.DictReader(io.StringIO(exported(rated, "csv"))))
+    assert table[0]["annotator"] == "'=SUM(A1)"
+    assert table[0]["question"] == "'=q1"
+    assert [table[0][name] for name in ("label", "at", "round", "model_version", "score")] == [
+        "5",
+        "1700000000.123456",
+        "4",
+        "30",
+        "0.1",
+    ]
+    assert [row["annotator"] for row in table[1:]] == ["ann", "''quoted'", '\'-bob,"x"']
+    assert list(table[0])[:3] == ["f0", "f1", "label"]
+
+
+def test_json_lines_are_json_even_when_a_score_is_no_number(tmp_path: Path) -> None:
+    store = open_store("memory:scores", tmp_path)
+    store.open("digits", IMAGES)
+    features = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    key = content_key(features)
+    store.commit_questions([AskedQuestion("q1", key, features, 4, "margin", math.nan, 1, 30, False, 9, 1.0)])
+    store.commit_event(LabelEvent("e", "q1", key, "änn", 0, "answer", 5, 2.0))
+    (row,) = [json.loads(line, parse_constant=pytest.fail) for line in exported(store, "jsonl", IMAGES).splitlines()]
+    assert row == {
+        "features": [[0, 1], [2, 3]],
+        "label": 5,
+        "annotator": "änn",
+        "at": 2.0,
+        "round": 4,
+        "model_version": 30,
+        "score": None,
+        "question": "q1",
+        "key": key,
+    }
+    store.close()
+
+
+# --- commands
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bits.yaml").write_text(
+        "name: bits\nsource: {kind: evolution, bits: 2}\nsample: {classes: 6}\nrun_dir: run\n"
+    )
+    return "bits.yaml"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = cli.run(["labels", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize("url", ["sqlite:///labels.db", "csv:labels.csv"])
+def test_import_and_export_by_command(config: str, capsys: pytest.CaptureFixture[str], url: str) -> None:
+    Path("rows.csv").write_text('"(0, 1)",3.0\n"(0, 7, 1)",3\n"(1, 0)",4\n')
+    store = ("--set", f"store.url={url}")
+    code, out, err = run(capsys, "import", config, "rows.csv", *store)
+    assert (code, out) == (0, "rows.csv (tutorial): 2 imported, 0 already known, 1 skipped\n")
+    assert err == "skipped line 2: has 3 features, the experiment's samples have 2\n"
+    assert run(capsys, "import", config, "rows.csv", *store)[1].endswith("0 imported, 2 already known, 1 skipped\n")
+    assert run(capsys, "export", config, "out.jsonl", *store)[0] == 0
+    assert [json.loads(line)["label"] for line in Path("out.jsonl").read_text().splitlines()] == [3, 4]
+    code, out, err = run(capsys, "export", config, "-", "--format", "tutorial", *store)
+    assert (code, out, err) == (0, '"(0, 1)",3\n"(1, 0)",4\n', "2 labels written to - (tutorial)\n")
+
+
+def test_a_strict_import_fails_and_imports_nothing(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("rows.csv").write_text('"(0, 1)",3\n"(0, 1)",77\n')
+    code, _, err = run(capsys, "import", config, "rows.csv", "--strict")
+    assert code == 1
+    assert "rows.csv: nothing was imported" in err
+    assert "line 2: label '77' is not one of 0 .. 5" in err
+    assert run(capsys, "export", config, "-", "--format", "tutorial")[1] == ""
+
+
+def test_import_while_the_trainer_runs_is_refused_and_export_is_not(
+    config: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Path("rows.csv").write_text('"(0, 1)",3\n')
+    trainer = open_store("sqlite:///labels.db", tmp_path / "run")
+    trainer.open("bits", SPEC)
+    code, _, err = run(capsys, "import", config, "rows.csv")
+    assert code == 5
+    assert "is being written to by process" in err
+    assert run(capsys, "export", config, "out.csv")[0] == 0
+    assert Path("out.csv").read_text() == "f0,f1,label,annotator,at,round,model_version,score,question\n"
+    trainer.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("import", "bits.yaml", "missing.csv"), 1, "missing.csv: cannot be read"),
+        (("import", "bits.yaml", "."), 1, "cannot be read"),
+        (("export", "bits.yaml", "out.csv"), 5, "there are no labels yet"),
+        (("import", "bits.yaml", "rows.csv", "--set", "store.url=memory:x"), 3, "store.url"),
+        (("import", "bits.yaml", "rows.csv", "--set", "store.url=postgresql://h/d"), 3, "store.url"),
+        (("import", "bits.yaml", "rows.csv", "--format", "xml"), 2, "xml"),
+        (("import", "bits.yaml", "rows.csv", "--annotator", ""), 2, "--annotator"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    config: str, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, text: str
+) -> None:
+    Path("rows.csv").write_text('"(0, 1)",3\n')
+    found, _, err = run(capsys, *arguments)
+    assert found == code
+    assert text in err
+    assert "Traceback" not in err
+
+
+def test_an_export_that_cannot_be_written_leaves_the_old_file(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("rows.csv").write_text('"(0, 1)",3\n')
+    run(capsys, "import", config, "rows.csv")
+    code, _, err = run(capsys, "export", config, "nowhere/out.csv")
+    assert code == 1
+    assert "cannot be written" in err
+
+
+def test_labels_come_from_standard_input_too(config: str) -> None:
+    done = CliRunner().invoke(cli.group, ["labels", "import", config, "-"], input='"(0, 1)",3\n')
+    assert done.output == "- (tutorial): 1 imported, 0 already known, 0 skipped\n"
