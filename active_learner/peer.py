@@ -171,11 +171,6 @@ class Peer:
         return self._session.phase == "ready"
 
     @property
-    def session(self) -> int:
-        """The number stamped on our messages; 0 without a session."""
-        return self._session.number
-
-    @property
     def counters(self) -> dict[str, int]:
         """Bad frames, undelivered, dropped, re-sent, refused, gaps of telemetry, sessions lost."""
         return dict(self._counters)

@@ -63,8 +63,9 @@ async def _serve(config: Config, goals: Goals) -> int:
 
 def parts_of(config: Config, goals: Goals) -> TrainerParts:
     """Everything that the trainer is made of. Raises: ConfigError, BadNetwork, BadSample."""
-    from active_learner.config import sample
     from active_learner.config.loading import base_dir, run_dir, write_resolved
+    from active_learner.config.sample import held_out as held_out_rows
+    from active_learner.config.sample import resolve
     from active_learner.losses import load_loss
     from active_learner.results.report import write_report
     from active_learner.services.trainer import TrainerParts
@@ -72,8 +73,8 @@ def parts_of(config: Config, goals: Goals) -> TrainerParts:
     from active_learner.strategies import load_strategy
 
     folder = run_dir(config)
-    spec = sample.resolve(config)
-    held_out = sample.held_out(config)
+    spec = resolve(config)
+    held_out = held_out_rows(config)
     _check_goals(goals, held_out is not None)
     loss = load_loss(config.trainer.loss, base_dir(config))
     strategies = {"": load_strategy(config.trainer.strategy), "random": load_strategy("random")}

@@ -87,4 +87,6 @@ class Challenge:
     connection: bytes
     hello: Hello
     protocol: int
+    sequence: int
+    """Of the HELLO, for the answer."""
     since: float

@@ -141,10 +141,9 @@ class EvaluationMachine(Machine[Event, Command]):
         if self.phase not in IDLE:
             return self._classify_at_work(message)
         if isinstance(message, PositionRequest | Restore | Promote) and message.run != self.run:
-            if self._may_take_run(message):
-                return "new run"
-            if self.run:
-                return "wrong run"
+            taken = self._may_take_run(message)
+            if taken or self.run:
+                return "new run" if taken else "wrong run"
         if message.term < self.term:
             return "stale term"
         if message.term > self.term:
@@ -317,17 +316,16 @@ class EvaluationMachine(Machine[Event, Command]):
         return [Say(self.place.output_room, replace(message, data=event.predictions)), *self._resume()]
 
     def _refuse_work(self, event: Impossible) -> list[Command]:
-        heard = self._worked()
+        refusal = self._refusal(self._worked(), event.code, event.text)
         self._done(self._rest())
-        return [self._refusal(heard, event.code, event.text), Note("error", event.text), *self._resume()]
+        return [refusal, Note("error", event.text), *self._resume()]
 
     # --- promotion and restoration
 
     def _save(self, event: Heard) -> list[Command]:
-        message = event.message
-        assert isinstance(message, Promote)
+        assert isinstance(event.message, Promote)
         self._begin("saving", event)
-        return [RunPromote(self.run, message.round, message.step)]
+        return [RunPromote(self.run, event.message.round, self.applied)]
 
     def _answer_promotion(self, event: Promotion) -> list[Command]:
         message = self._done(self._rest())

@@ -247,7 +247,7 @@ class Membership:
         if problem is not None:
             return [self._refused(connection, *problem, envelope.sequence)]
         if session is not None and session.hello == hello:
-            return [self._welcome(session)]
+            return [self._welcome(session, envelope.sequence)]
         sends = [] if session is None else self._end(session, "said another HELLO")
         for rival in self._rivals(hello):
             if rival.hello.instance == hello.instance:
@@ -256,7 +256,7 @@ class Membership:
         if len(self._sessions) + len(self._challenges) >= self.limits.max_sessions:
             text = f"{self.limits.max_sessions} peers are the broker's limit"
             return [*sends, self._refused(connection, RefusalCode.LIMIT, text, envelope.sequence)]
-        challenge = Challenge(connection, hello, protocol, at if before is None else before.since)
+        challenge = Challenge(connection, hello, protocol, envelope.sequence, at if before is None else before.since)
         rivals = self._rivals(hello)
         if not rivals:
             return sends + self._admit(challenge, at)
@@ -285,7 +285,7 @@ class Membership:
         alive = next((rival for rival in rivals if rival.heard > challenge.since + HEARD_MARGIN_S), None)
         if alive is not None:
             del self._challenges[challenge.connection]
-            return [self._refused(challenge.connection, *_taken(challenge.hello, alive), 0)]
+            return [self._refused(challenge.connection, *_taken(challenge.hello, alive), challenge.sequence)]
         if rivals and at < challenge.since + PATIENCE_S:
             return []
         self._challenges.pop(challenge.connection, None)
@@ -301,11 +301,11 @@ class Membership:
         directory = self._directories.setdefault(hello.experiment, {})
         session = Session(number, connection, hello, challenge.protocol, at, directory)
         self._sessions[connection] = self._numbers[number] = directory[session.address] = session
-        return [self._welcome(session)]
+        return [self._welcome(session, challenge.sequence)]
 
-    def _welcome(self, session: Session) -> Send:
+    def _welcome(self, session: Session, sequence: int) -> Send:
         welcome = Welcome(session.protocol, session.number, self.broker, self.limits.max_message_bytes)
-        return _send(session.connection, welcome)
+        return _send(session.connection, welcome, sequence)
 
     # --- sessions end ----------------------------------------------------------------------------------------------
 

@@ -199,7 +199,7 @@ class Session(Machine[Event, Command]):
 
     def next_sequence(self) -> int:
         """The number of the next message that we say: 1, 2, ... and round again."""
-        self._sequence = self._sequence % MAX_SEQUENCE + 1
+        self._sequence = self._sequence + 1 & MAX_SEQUENCE
         return self._sequence
 
     def member(self, number: int) -> Member | None:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from abc import ABC, abstractmethod
+from typing import Any
 
 PARENT_FD = "ACTIVE_LEARNER_PARENT_FD"
 """Environment variable with the read end of a pipe whose write end only the launcher holds: at its end the launcher is gone."""
@@ -51,7 +52,8 @@ async def run(service: Service) -> int:
     _watch_parent(service)
     try:
         starting = asyncio.ensure_future(service.start())
-        await asyncio.wait({starting, service.done}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {starting, service.done}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             starting.cancel()
             return 0

@@ -59,7 +59,9 @@ async def story(address: str, restart: Callable[[], None]) -> None:
                 if number in KILL_AT:
                     await asyncio.to_thread(restart)
                 request = StatusRequest(str(number))
-                answer = await asker.request("control", request, lambda got, n=number: is_answer(got, str(n)), 30.0, 0.2)
+                answer = await asker.request(
+                    "control", request, lambda got, n=number: is_answer(got, str(n)), 30.0, 0.2
+                )
                 assert isinstance(answer.message, StatusReport)
                 answered.append(answer.message.re)
 

@@ -171,7 +171,9 @@ class Broker(RuleBasedStateMachine):
         for who, texts in self.expected.items():
             if who in self.dead:
                 continue
-            heard = [one.command for room, one in self.heard[who] if isinstance(one, Control) and not room.startswith("@")]
+            heard = [
+                one.command for room, one in self.heard[who] if isinstance(one, Control) and not room.startswith("@")
+            ]
             if self.relay.membership.counters["evicted"] or who.encode() in self.relay.backlogs:
                 assert is_subsequence(heard, texts)
             else:

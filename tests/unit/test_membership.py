@@ -145,6 +145,16 @@ def test_the_answer_carries_the_sequence_that_it_answers(talk: Conversation) -> 
     assert decode(send.frames).envelope.sequence == 77
 
 
+def test_an_answer_that_had_to_wait_carries_the_sequence_of_the_latest_hello(talk: Conversation) -> None:
+    talk.enter("first", role="trainer", exclusive=True)
+    for sequence in (5, 6):
+        talk.membership.received(b"second", encode(hello("second", role="trainer"), sequence=sequence), 1.0)
+    talk.gone("first")
+    [send] = talk.membership.tick(1.25)
+    envelope, message = decode(send.frames)
+    assert (type(message), envelope.sequence) == (Welcome, 6)
+
+
 def test_a_session_number_of_another_is_refused_and_counted(talk: Conversation) -> None:
     talk.enter("a", "digits/control")
     talk.enter("b", "digits/control")
