@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -26,7 +28,6 @@ COMMANDS = {
     "config": "Show a configuration, its schema, its reference.",
     "init": "Write a small experiment of your own.",
     "runs": "List the run folders.",
-    "replay": "Compute a run's weights again.",
     "report": "Write a run's report.html.",
     "bench": "Measure.",
     "demo": "Digits: asking by uncertainty against asking at random.",
@@ -87,7 +88,14 @@ def group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run and exit with the code that the epilog promises."""
-    sys.exit(run(arguments))
+    code = run(arguments)
+    if "torch" in sys.modules:
+        # Its teardown takes 0.3 s, on a busy machine 2 s, of the 3 s in which `up` ends all. Services have flushed in stop().
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 
+from active_learner import __version__
 from active_learner.core import session as machine
 from active_learner.core.admission import FIRST_ROOM_KIND
 from active_learner.core.resends import Resends
@@ -33,6 +34,8 @@ TICK_S = 0.05
 
 MAX_UNREAD = 10_000
 """Messages kept for the iterator; beyond it the oldest is dropped and counted."""
+
+SOFTWARE = f"active-learner {__version__}"
 
 NUMBERED = (StatusReport, LogLine)
 """Telemetry, in which a lost message shows as a gap."""
@@ -65,6 +68,16 @@ class Peer:
         async for received in peer: ...
     """
 
+    on_message: Callable[[Received], None] | None = None
+    """Set: every message is handed to it in the event loop's thread, at once (the services use this). None: iterate."""
+    on_presence: Callable[[str, Member, bool, str], None] | None = None
+    """room, member, here, why. Called with here=True for those found in a room when it is joined (again) too, and with
+    here=False for all when the broker is lost."""
+    on_session: Callable[[bool], None] | None = None
+    """True: (again) welcomed and all rooms joined again; False: the broker is lost."""
+    refusal: ActiveLearnerError | None = None
+    """Why the last HELLO was refused; None when it was not. After `open` it is said again until it is welcomed."""
+
     def __init__(
         self,
         *,
@@ -83,27 +96,10 @@ class Peer:
         for text in (experiment, role, given):
             check_name(text)
         self.experiment, self.role, self.name, self.address = experiment, role, given, address
-        self.on_message: Callable[[Received], None] | None = None
-        """Set: every message is handed to it in the event loop's thread, at once (the services use this). None: iterate."""
-        self.on_presence: Callable[[str, Member, bool, str], None] | None = None
-        """room, member, here, why. Called with here=True for those found in a room when it is joined (again) too, and with
-        here=False for all when the broker is lost."""
-        self.on_session: Callable[[bool], None] | None = None
-        """True: (again) welcomed and all rooms joined again; False: the broker is lost."""
-        self.refusal: ActiveLearnerError | None = None
-        """Why the last HELLO was refused; None when it was not. After `open` it is said again until it is welcomed."""
         self._timeout_s = connect_timeout_s
+        instance = secrets.token_hex(8)
         self._session = Session(
-            Hello(
-                LOWEST_VERSION,
-                PROTOCOL_VERSION,
-                experiment,
-                given,
-                role,
-                exclusive,
-                secrets.token_hex(8),
-                "active-learner",
-            )
+            Hello(LOWEST_VERSION, PROTOCOL_VERSION, experiment, given, role, exclusive, instance, SOFTWARE)
         )
         self._link: Link = link_to(address)
         self._counters: Counter[str] = Counter()
@@ -190,8 +186,11 @@ class Peer:
         return await joined
 
     def leave(self, room: str) -> None:
-        """Hear no more of it."""
-        self._handle(machine.Unwant(self._address_of(room)))
+        """Hear no more of it. A `join` that still waits raises Unreachable."""
+        address = self._address_of(room)
+        for join in self._joins.pop(address, []):
+            _fail(join, Unreachable(f"{room!r} was left before it was joined"))
+        self._handle(machine.Unwant(address))
         self._count_members()
 
     def present(self, room: str, role: str) -> Sequence[Member]:
@@ -232,11 +231,12 @@ class Peer:
         room: str,
         message: Message,
         answers: Callable[[Received], bool],
-        timeout_s: float = 10.0,
+        timeout_s: float | None = 10.0,
         resend_s: float = 0.5,
     ) -> Received:
         """Send, and again (doubling, jittered, at once when somebody comes to the room) until a message for which `answers`
-        is true comes; that one is not given to `on_message` or the iterator. Raises: Unreachable after `timeout_s`."""
+        is true comes; that one is not given to `on_message` or the iterator. Raises: Unreachable after `timeout_s`
+        (None: never)."""
         asked = _Asked(room, message, answers)
         number = self._resends.add(self._address_of(room), resend_s, self._loop.time())
         self._asked[number] = asked
@@ -246,7 +246,9 @@ class Peer:
                 return await asked.answer
         except TimeoutError:
             kind = type(message).__name__
-            raise Unreachable(f"no answer to {kind} in {room!r} of {self.experiment!r} for {timeout_s:g} s") from None
+            raise Unreachable(
+                f"no answer to {kind} in {room!r} of {self.experiment!r} for {timeout_s or 0:g} s"
+            ) from None
         finally:
             del self._asked[number]
             self._resends.remove(number)

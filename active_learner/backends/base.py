@@ -52,7 +52,8 @@ class Backend(ABC):
 
     @abstractmethod
     def forward(self, step: int, seed: int, batch: Array) -> Array:
-        """Training mode, seeded by (seed, step, stage); keeps the graph, replacing one that is kept already.
+        """Training mode, seeded by (seed, step, stage); keeps the graph, replacing one that is kept already. While nothing is
+        applied, a seed other than the one that made the network makes it anew first.
 
         Returns predictions (batch, width). Refused: a batch that the network does not take (names the layer), predictions
         that are not finite.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from active_learner.backends.states import check_finite as check_finite
+from active_learner.backends.states import digest as digest
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -32,24 +34,6 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
     if array.dtype.str not in WIRE_DTYPES:
         raise ValueError(f"state {name!r} is {value.dtype}; allowed are {', '.join(WIRE_DTYPES)}")
     return array
-
-
-def check_finite(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Raises: ValueError naming the first array with NaN or infinity."""
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"{name} is not finite")
-
-
-def digest(state: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 hex over, for each entry sorted by name: name, NUL, dtype, NUL, shape, NUL, bytes (SPEC.md, section 8)."""
-    total = sha256()
-    for name in sorted(state):
-        array = state[name]
-        shape = ",".join(str(length) for length in array.shape)
-        total.update(f"{name}\0{array.dtype.newbyteorder('<').str}\0{shape}\0".encode())
-        total.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
-    return total.hexdigest()
 
 
 def pack(value: Any, name: str, arrays: Arrays) -> Any:

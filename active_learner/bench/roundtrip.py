@@ -11,7 +11,7 @@ from active_learner.bench.wires import BROKERS, OURS, PROXY, SWERGIO, connect
 from active_learner.results.words import quantile
 
 UP_BYTES, DOWN_BYTES = 20 * 128 * 4, 20 * 6 * 4
-COUNT, SWERGIO_COUNT, WARM_UP = 1_500, 20, 3
+COUNT, SWERGIO_COUNT, WARM_UP = 1_000, 15, 3
 ROUNDS = 3
 NAGLE = (
     "swergio: header and body are two writes, so Nagle's algorithm holds the second until the delayed ACK (40 ms) of the "

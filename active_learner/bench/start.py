@@ -44,7 +44,10 @@ def help_once() -> Started:
     """From the start of the process to its end."""
     begun = time.perf_counter()
     process = subprocess.Popen([*PROGRAM, "--help"], stdout=subprocess.DEVNULL)
-    return _ended(process, begun)
+    ended = _ended(process, begun)
+    if process.returncode:
+        raise RuntimeError(f"active-learner --help ended with exit code {process.returncode}")
+    return ended
 
 
 def broker_once() -> Started:

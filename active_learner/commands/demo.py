@@ -19,7 +19,7 @@ GOAL = 0.9
 @click.command("demo")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of everything that is drawn.")
 @click.option(
-    "--labels", type=click.IntRange(min=25), default=250, show_default=True, help="Each arm ends with so many."
+    "--labels", type=click.IntRange(min=25), default=200, show_default=True, help="Each arm ends with so many."
 )
 def command(seed: int, labels: int) -> None:
     """Watch a network learn real handwritten digits from labels that it asked for, and again from random ones.

@@ -55,7 +55,7 @@ def service_of(config: Config) -> Evaluator:
             name=role,
             exclusive=True,
             address=address_of(config),
-            connect_timeout_s=30.0,
+            connect_timeout_s=config.broker.connect_timeout_s,
         ),
         backend,
         CheckpointFolder(run_dir(config) / "checkpoints", role, config.evaluator.checkpoints_kept),

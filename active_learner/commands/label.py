@@ -77,7 +77,12 @@ async def _label(config: Config, oracle: Oracle) -> int:
     from active_learner.services import shell
     from active_learner.services.labeler import Labeler
 
-    peer = Peer(experiment=config.name, role="labeler", address=address_of(config))
+    peer = Peer(
+        experiment=config.name,
+        role="labeler",
+        address=address_of(config),
+        connect_timeout_s=config.broker.connect_timeout_s,
+    )
     return await shell.run(Labeler(peer, oracle, config.rooms.user, config.rooms.control))
 
 

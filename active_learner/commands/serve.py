@@ -56,7 +56,7 @@ async def _serve(config: Config, goals: Goals) -> int:
         name="trainer",
         exclusive=True,
         address=address_of(config),
-        connect_timeout_s=30.0,
+        connect_timeout_s=config.broker.connect_timeout_s,
     )
     return await run(Trainer(parts_of(config, goals), peer))
 

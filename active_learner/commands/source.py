@@ -72,12 +72,18 @@ async def _run(config: Config, spec: SampleSpec, source: Source, once: bool) -> 
 
 
 def _service(config: Config, spec: SampleSpec, source: Source, once: bool) -> CandidateSource:
+    from active_learner.config.loading import address_of
     from active_learner.core.proposing import Proposing
     from active_learner.peer import Peer
     from active_learner.services.candidate_source import ROLE, CandidateSource
 
     return CandidateSource(
-        Peer(experiment=config.name, role=ROLE, address=config.broker.address),
+        Peer(
+            experiment=config.name,
+            role=ROLE,
+            address=address_of(config),
+            connect_timeout_s=config.broker.connect_timeout_s,
+        ),
         source,
         spec,
         machine=Proposing(

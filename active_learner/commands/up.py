@@ -17,6 +17,7 @@ from active_learner.commands.serve import goal_options
 if TYPE_CHECKING:
     from active_learner.config.schema import Config
     from active_learner.services.child import Program
+    from active_learner.services.launcher import Launcher
     from active_learner.services.restarts import End
     from active_learner.services.screen import Screen
 
@@ -68,21 +69,32 @@ def _needs_held_out(config: Config) -> None:
 
 
 def _up(config: Config, serve: list[str], options: list[str], new: bool) -> int:
-    from active_learner.config import loading
     from active_learner.services import plan
 
     address, moved = plan.meeting_place(config)
-    config = _at(config, address)
-    planned = plan.programs(config, loading.run_dir(config) / loading.RESOLVED, serve, options)
-    with _run_folder(config, address, new) as notes:
-        notes += [moved] if moved else []
-        notes += [f"waits for the evaluator {role!r}, which is started by itself" for role in plan.elsewhere(config)]
-        end, result = asyncio.run(_run(config, address, planned, options, notes))
+    end, launcher = _attempt(_at(config, address), serve, options, new, moved)
+    if end.code == 1 and not launcher.any_ready:
+        # Another `up` may have taken the default port between our look and our broker's start.
+        other, moved = plan.meeting_place(config)
+        if other != address and moved:
+            end, launcher = _attempt(_at(config, other), serve, options, False, moved)
     if end.text:
         click.echo(end.text, err=True)
-    if end.code == 0 and result:
-        click.echo(result)
+    if end.code == 0 and launcher.result:
+        click.echo(launcher.result)
     return end.code
+
+
+def _attempt(config: Config, serve: list[str], options: list[str], new: bool, moved: str) -> tuple[End, Launcher]:
+    """One run from start to end, in its claimed run folder."""
+    from active_learner.config import loading
+    from active_learner.services import plan
+
+    planned = plan.programs(config, loading.run_dir(config) / loading.RESOLVED, serve, options)
+    with _run_folder(config, new) as notes:
+        notes += [moved] if moved else []
+        notes += [f"waits for the evaluator {role!r}, which is started by itself" for role in plan.elsewhere(config)]
+        return asyncio.run(_run(config, planned, options, notes))
 
 
 def _at(config: Config, address: str) -> Config:
@@ -91,7 +103,7 @@ def _at(config: Config, address: str) -> Config:
 
 
 @contextlib.contextmanager
-def _run_folder(config: Config, address: str, new: bool) -> Iterator[list[str]]:
+def _run_folder(config: Config, new: bool) -> Iterator[list[str]]:
     """The run folder is ours; gives what there is to say about it."""
     from active_learner.config import loading, run_folder, running
 
@@ -100,17 +112,14 @@ def _run_folder(config: Config, address: str, new: bool) -> Iterator[list[str]]:
     if new and folder.exists():
         notes.append(f"the old run is kept in {run_folder.move_aside(folder)}")
     folder.mkdir(parents=True, exist_ok=True)
-    claim = running.Running.claim(folder, address)
+    claim = running.Running.claim(folder, config.broker.address)
     try:
         yield [*notes, *run_folder.prepare(config).notes]
     finally:
         claim.release()
 
 
-async def _run(
-    config: Config, address: str, planned: list[Program], options: list[str], notes: list[str]
-) -> tuple[End, str]:
-    """How it ended, and the trainer's result line."""
+async def _run(config: Config, planned: list[Program], options: list[str], notes: list[str]) -> tuple[End, Launcher]:
     from active_learner.config import loading
     from active_learner.services import monitor
     from active_learner.services.launcher import Launcher
@@ -120,14 +129,14 @@ async def _run(
         for note in notes:
             screen.note(note)
         launcher = Launcher(planned, screen.line, screen.note)
-        following = asyncio.create_task(monitor.follow(config, address, screen.report))
+        following = asyncio.create_task(monitor.follow(config, config.broker.address, screen.report))
         following.add_done_callback(lambda task: _tell_fault(task, screen))
         try:
             end = await launcher.run()
         finally:
             following.cancel()
             await asyncio.wait({following})
-        return end, launcher.result
+        return end, launcher
 
 
 def _tell_fault(following: asyncio.Task[None], screen: Screen) -> None:

@@ -31,16 +31,17 @@ class BrokerConfig(Section):
     queue_bytes: Positive = Field(
         64 * 1024 * 1024, description="bytes kept for a member that does not read; then it is evicted"
     )
+    connect_timeout_s: Seconds = Field(30.0, description="who starts waits for the broker that long, then ends with 4")
     max_sessions: Positive = Field(256, description="peers at once")
     max_rooms: Positive = Field(1024, description="rooms at once")
 
 
 class RoomsConfig(Section):
-    evolution: Name = "evolution"
-    traininput: Name = "traininput"
-    trainoutput: Name = "trainoutput"
-    user: Name = "user"
-    control: Name = "control"
+    evolution: Name = Field("evolution", description="candidates and their scores")
+    traininput: Name = Field("traininput", description="batches, and the trainer's orders to the evaluator")
+    trainoutput: Name = Field("trainoutput", description="predictions and gradients")
+    user: Name = Field("user", description="questions")
+    control: Name = Field("control", description="start and stop, status, log")
 
 
 class SampleConfig(Section):
@@ -64,8 +65,8 @@ class TrainerConfig(Section):
     initial_labels: Annotated[int, Field(ge=0)] = Field(
         0, description="asked at random before the strategy is trusted; 0: the strategy asks from the start"
     )
-    epochs: Positive = 10
-    batch_size: Positive = 20
+    epochs: Positive = Field(10, description="times that a round goes through all labels")
+    batch_size: Positive = Field(20, description="labels in a step; the last batch of an epoch may be smaller")
     loss: str = Field(
         "cross_entropy", description="cross_entropy, mean_squared_error, torch:NAME of torch.nn, or module:factory"
     )
@@ -99,13 +100,13 @@ class EvaluatorConfig(Section):
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the factory")
     optimizer: str = Field("adam", description="adam, adamw, sgd, or module:factory called with the parameters")
-    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
-    optimizer_arguments: dict[str, Any] = Field(default_factory=dict)
+    learning_rate: Annotated[float, Field(gt=0.0)] = Field(1e-3, description="of the optimizer")
+    optimizer_arguments: dict[str, Any] = Field(default_factory=dict, description="its further keyword arguments")
     schedule: str | None = Field(
         None,
         description="name in torch.optim.lr_scheduler, or module:factory called with the optimizer; stepped once a step",
     )
-    schedule_arguments: dict[str, Any] = Field(default_factory=dict)
+    schedule_arguments: dict[str, Any] = Field(default_factory=dict, description="its keyword arguments")
     device: str = Field("auto", description="auto (CUDA when there is one), cpu, cuda, cuda:0")
     threads: Positive = Field(1, description="torch threads; more than one changes the last bits")
     deterministic: bool = Field(True, description="torch.use_deterministic_algorithms")
@@ -119,10 +120,10 @@ class EvaluatorConfig(Section):
     input_gradient: bool = Field(
         False, description="send the gradient with respect to the input too (the stages of a chain always do)"
     )
-    role: Name = "evaluator"
+    role: Name = Field("evaluator", description="its role and name; trainer.stages names it")
     input_room: Name | None = Field(None, description="None: rooms.traininput")
     output_room: Name | None = Field(None, description="None: rooms.trainoutput")
-    checkpoints_kept: Positive = 3
+    checkpoints_kept: Positive = Field(3, description="older ones are deleted")
 
 
 class DatasetSource(Section):
@@ -131,15 +132,15 @@ class DatasetSource(Section):
         description="npz with X_train y_train X_test y_test, npy, or csv; a shipped name (digits) or a file"
     )
     batch: Positive = Field(64, description="candidates in a message")
-    shuffle: bool = True
+    shuffle: bool = Field(True, description="propose in a seeded random order")
     limit: Positive | None = Field(None, description="propose only so many")
 
 
 class EvolutionSource(Section):
     kind: Literal["evolution"] = "evolution"
-    bits: Positive = 128
-    population: Annotated[int, Field(ge=2)] = 50
-    crossover_rate: Probability = 0.7
+    bits: Positive = Field(128, description="length of a genome")
+    population: Annotated[int, Field(ge=2)] = Field(50, description="genomes in a generation")
+    crossover_rate: Probability = Field(0.7, description="chance of a pair of parents to be crossed")
     mutation_rate: Probability = Field(0.02, description="chance of each bit to flip")
     tournament: Positive = Field(3, description="the fittest of so many drawn is a parent")
     elite: Annotated[int, Field(ge=0)] = Field(2, description="fittest that live on unchanged")
@@ -155,7 +156,7 @@ class JsonlSource(Section):
         "-", description="a file, or - for standard input; one JSON array (or object with features) a line"
     )
     follow: bool = Field(False, description="wait for more lines at the end of the file")
-    batch: Positive = 16
+    batch: Positive = Field(16, description="candidates in a message at most")
 
 
 class CustomSource(Section):
@@ -163,7 +164,7 @@ class CustomSource(Section):
     factory: str = Field(
         pattern=r"^[\w.]+:[\w.]+$", description="module:factory that returns an active_learner.sources.base.Source"
     )
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the factory")
 
 
 class NoSource(Section):
@@ -182,17 +183,17 @@ class SimulatedLabeler(Section):
         description="dataset (true labels of its own copy), melody (the listener), or module:function of a sample",
     )
     path: str | None = Field(None, description="its copy of the data set; None: the source's path")
-    delay_s: Annotated[float, Field(ge=0.0)] = 0.0
+    delay_s: Annotated[float, Field(ge=0.0)] = Field(0.0, description="thinks that long about each question")
     noise: Probability = Field(0.0, description="chance of a wrong answer")
     skip_rate: Probability = Field(0.0, description="chance to skip a question")
     away_after: Positive | None = Field(None, description="leaves after so many answers")
-    annotator: Name = "simulated"
+    annotator: Name = Field("simulated", description="whose labels they are")
 
 
 class TerminalLabeler(Section):
     kind: Literal["terminal"] = "terminal"
     play: str | None = Field(None, description="command that plays a WAV, {} is the file; None: notes are only shown")
-    annotator: Name = "terminal"
+    annotator: Name = Field("terminal", description="whose labels they are")
 
 
 class NoLabeler(Section):
@@ -218,7 +219,9 @@ class Config(Section):
     """One experiment."""
 
     name: Name = Field(description="names the experiment: rooms and roles are apart from those of others on the broker")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="of everything that is drawn: same seed, same run"
+    )
     run_dir: str | None = Field(None, description="None: runs/NAME in the working directory")
     broker: BrokerConfig = BrokerConfig()
     rooms: RoomsConfig = RoomsConfig()

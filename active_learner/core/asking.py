@@ -319,6 +319,7 @@ class AskingMachine(Machine[Event, Command]):
             self.batch.take_back(question, event.event.annotator)
         elif not event.labeled and event.features is not None:
             self.pool.add(key, event.features)
+            self.pool.evict()
         return []
 
     def _hear_skip(self, event: AnswerStored) -> list[Command]:

@@ -254,17 +254,20 @@ class Session(Machine[Event, Command]):
         return [self._join(event.room, event.at)]
 
     def _unwant(self, event: Unwant) -> list[Command]:
-        self._wanted.pop(event.room, None)
-        if self.rooms.pop(event.room, None) is None:
+        """LEAVE even when JOINED has not come yet: the JOIN is under way."""
+        if self._wanted.pop(event.room, None) is None:
             return []
-        return [Say(Leave(event.room), self.number, self.next_sequence())]
+        self.rooms.pop(event.room, None)
+        self._asked = {sequence: room for sequence, room in self._asked.items() if room != event.room}
+        leave = Say(Leave(event.room), self.number, self.next_sequence())
+        return [leave, *(self._complete() if self.phase == "joining" else [])]
 
     def _joined(self, event: Heard) -> list[Command]:
         joined = event.message
         assert isinstance(joined, Joined)
         self.heard_at = event.at
-        if joined.room not in self._wanted or joined.room in self.rooms:
-            return []
+        if self._asked.pop(event.sequence, None) is None or joined.room in self.rooms:
+            return []  # of a JOIN before LEAVE, or said twice
         self.rooms[joined.room] = {member.session: member for member in joined.members}
         seen = [Seen(joined.room, member, True, "present") for member in joined.members]
         done = self._complete() if self.phase == "joining" else []

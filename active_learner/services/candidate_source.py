@@ -42,7 +42,7 @@ from active_learner.core.proposing_events import (
 from active_learner.core.records import Features, SampleSpec, canonical
 from active_learner.errors import ActiveLearnerError, BadSample
 from active_learner.peer import Peer, Received
-from active_learner.services.shell import Service
+from active_learner.services.shell import Service, meet
 from active_learner.sources.base import Outcome, Source
 from protocol.errors import LocalProtocolError
 from protocol.messages import (
@@ -95,7 +95,7 @@ class CandidateSource(Service):
 
     async def start(self) -> str:
         self._peer.on_message, self._peer.on_presence = self._heard, self._presence
-        await self._peer.open()
+        await meet(self._peer)
         await self._peer.join(self._control)
         await self._peer.join(self._evolution)
         self._ticking = asyncio.create_task(self._tick())

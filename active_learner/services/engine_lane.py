@@ -17,9 +17,6 @@ from typing import Any
 INLINE_LIMIT_S = 0.002
 """Ten times a thread hop: above it the hop is lost in the work, and a message that waits for the loop would notice."""
 
-SMOOTHING = 0.2
-"""Weight of the newest measurement: one slow run (a page fault, a neighbour) does not move a kind of work."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
@@ -35,7 +32,7 @@ class EngineLane:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-        self._costs: dict[str, float] = {}
+        self._costs: dict[str, tuple[float, ...]] = {}
         self._urgent: deque[_Piece] = deque()
         self._patient: deque[_Piece] = deque()
         self._is_busy = False
@@ -82,7 +79,8 @@ class EngineLane:
 
     def _start(self, piece: _Piece) -> None:
         self._is_busy = True
-        if self._costs.get(piece.kind, 1.0) < INLINE_LIMIT_S:
+        # The quicker of the last two runs counts: one that a neighbour on the processor held up proves nothing.
+        if min(self._costs.get(piece.kind, (INLINE_LIMIT_S,))) < INLINE_LIMIT_S:
             self._finish(piece, *self._measured(piece))
             return
         running = self._loop.run_in_executor(self._thread, self._measured, piece)
@@ -95,8 +93,7 @@ class EngineLane:
         except Exception as caught:  # told to whoever submitted it
             result, error = None, caught
         took = self._clock() - began
-        known = self._costs.get(piece.kind)
-        self._costs[piece.kind] = took if known is None else known + SMOOTHING * (took - known)
+        self._costs[piece.kind] = (took, self._costs.get(piece.kind, (took,))[0])
         return result, error
 
     def _finish(self, piece: _Piece, result: Any, error: Exception | None) -> None:

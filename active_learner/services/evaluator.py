@@ -21,7 +21,7 @@ from active_learner.core.scoring import ScoringMachine
 from active_learner.peer import Peer, Received
 from active_learner.services.checkpoint_folder import CheckpointFolder
 from active_learner.services.engine_lane import EngineLane
-from active_learner.services.shell import Service
+from active_learner.services.shell import Service, meet
 from protocol.errors import LocalProtocolError, RefusalCode
 from protocol.messages import Candidates, Forward, LogLine, Message, Status
 
@@ -82,7 +82,7 @@ class Evaluator(Service):
 
     async def start(self) -> str:
         self._peer.on_message = self._hear
-        await self._peer.open()
+        await meet(self._peer)
         rooms, place = self._rooms, self._place
         for room in {rooms.control, rooms.traininput, rooms.evolution, place.input_room, place.output_room}:
             await self._peer.join(room)

@@ -29,7 +29,7 @@ from active_learner.core.answering_events import (
 )
 from active_learner.oracles.base import Oracle, Reply
 from active_learner.peer import Peer, Received
-from active_learner.services.shell import Service
+from active_learner.services.shell import Service, meet
 from protocol.messages import Answer, AnswerReceipt, Member, Question, QuestionClosed
 
 TICK_S = 0.1
@@ -72,7 +72,7 @@ class Labeler(Service):
 
     async def start(self) -> str:
         self._peer.on_message, self._peer.on_presence = self._heard, self._presence
-        await self._peer.open()
+        await meet(self._peer)
         for room in self._rooms:
             await self._peer.join(room)
         self._peer.on_session = self._session

@@ -29,6 +29,8 @@ class Launcher:
         self._end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+        self.any_ready = False
+        """False: not even the first program came up."""
         self.result = ""
         """The line that the program whose end ends all has said."""
 
@@ -88,6 +90,7 @@ class Launcher:
             child.signal(signal.SIGKILL)
         ended = asyncio.create_task(child.wait())
         if await self._became_ready(child, ended):
+            self.any_ready = True
             restarts.ready()
             up.set()
         return await ended

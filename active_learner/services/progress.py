@@ -12,8 +12,7 @@ def line(report: StatusReport) -> str:
     """Where it stands, on one line."""
     parts = [
         f"round {report.round}",
-        f"epoch {report.epoch}/{report.epochs}",
-        f"batch {report.batch}/{report.batches}",
+        f"epoch {report.epoch}/{report.epochs}, batch {report.batch}/{report.batches}" if report.epochs else "",
         f"step {report.step}",
         f"accuracy {percent(report.accuracy)}",
         f"labels {report.labels}",

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from active_learner.peer import Peer
+
+LOG = logging.getLogger(__name__)
 
 PARENT_FD = "ACTIVE_LEARNER_PARENT_FD"
 """Environment variable with the read end of a pipe whose write end only the launcher holds: at its end the launcher is gone."""
 
 STOP_TIMEOUT_S = 2.5
 """`up` promises to end all within 3 s; what a service cannot flush in this time it gives up on."""
+
+TELL_AFTER_S = 0.5
+"""Who waits longer for the broker is told so: with everything on one machine it is there long before."""
 
 
 class Service(ABC):
@@ -39,6 +48,16 @@ class Service(ABC):
         """The work cannot go on: `run` raises it after `stop`."""
         if not self.done.done():
             self.done.set_exception(error)
+
+
+async def meet(peer: Peer) -> None:
+    """Open it, and say so when the broker lets it wait. Raises: as `Peer.open`."""
+    words = "waiting for the broker at %s"
+    telling = asyncio.get_running_loop().call_later(TELL_AFTER_S, LOG.info, words, peer.address)
+    try:
+        await peer.open()
+    finally:
+        telling.cancel()
 
 
 async def run(service: Service) -> int:

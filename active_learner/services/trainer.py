@@ -26,7 +26,7 @@ from active_learner.services.asking_shell import AskingShell
 from active_learner.services.goals import Goals, result_line
 from active_learner.services.label_book import History, LabelBook
 from active_learner.services.run_files import RunFiles
-from active_learner.services.shell import Service
+from active_learner.services.shell import Service, meet
 from active_learner.services.status_board import StatusBoard
 from active_learner.services.training_shell import TrainingSettings, TrainingShell
 from active_learner.stores.base import Store
@@ -96,7 +96,7 @@ class Trainer(Service):
         self._results = [result for _, result in history.plans if result is not None]
         self._build(history)
         self._listen()
-        await self._peer.open()
+        await meet(self._peer)
         for room in dict.fromkeys(self._parts.config.rooms.model_dump().values()):
             await self._peer.join(room)
         self._presence_again(True)

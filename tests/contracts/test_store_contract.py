@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,13 +23,21 @@ URLS = {"sqlite": "sqlite:///labels.db", "csv": "csv:labels.csv", "memory": "mem
 Make = Callable[..., Store]
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """In memory where there is such a disk: hundreds of real fsyncs take longer than all else here."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as path:
+        yield Path(path)
+
+
 @pytest.fixture(params=sorted(VARIANTS))
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
-    """Opens the store of this test once more, after what had it open was closed."""
+def make(request: pytest.FixtureRequest, folder: Path) -> Iterator[Make]:
+    """Opens the store of this test once more."""
     opened: list[Store] = []
 
     def opener(*, experiment: str = "digits", spec: SampleSpec = SPEC, read_only: bool = False) -> Store:
-        store = open_store(URLS[request.param], tmp_path)
+        store = open_store(URLS[request.param], folder)
         store.open(experiment, spec, read_only=read_only)
         opened.append(store)
         return store
@@ -317,6 +326,14 @@ def test_another_word_in_the_same_place_is_a_conflict_and_the_first_stays(store:
     assert values(store) == {KEY: 3}
 
 
+def test_the_word_of_one_event_under_the_id_of_another_is_a_conflict(store: Store) -> None:
+    store.commit_questions([asked()])
+    store.commit_event(said(3))
+    store.commit_event(said(2, by="bob"))
+    assert store.commit_event(said(3, name="q1-bob-0")) is Stored.CONFLICT
+    assert len(store.events()) == 2
+
+
 def test_an_answer_to_what_was_never_asked_is_not_stored(store: Store) -> None:
     assert store.commit_event(said(1)) is Stored.UNKNOWN_QUESTION
     assert store.commit_event(said(1, question="")) is Stored.UNKNOWN_QUESTION
@@ -547,7 +564,7 @@ def test_what_is_returned_is_not_the_stores_own(store: Store) -> None:
         label.features[0] = 5.0
 
 
-def test_images_and_bits_keep_shape_and_dtype(tmp_path: Path, make: Make) -> None:
+def test_images_and_bits_keep_shape_and_dtype(make: Make) -> None:
     spec = SampleSpec(shape=(2, 3), dtype="uint8", classes=2)
     store = make(spec=spec)
     pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)

@@ -172,7 +172,7 @@ class StoreMachine(RuleBasedStateMachine):
 def test_a_store_is_its_model(variant: str) -> None:
     machine = type(f"{variant}Machine", (StoreMachine,), {"variant": variant})
     quick = settings(
-        max_examples=60 if variant == "memory" else 20,
+        max_examples={"memory": 60, "csv": 20, "sqlite": 10}[variant],
         stateful_step_count=25,
         deadline=None,
         derandomize=True,

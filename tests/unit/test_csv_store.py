@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +83,41 @@ def test_a_new_label_is_appended_as_the_tutorial_writes_it(store: Store, folder:
     store.commit_event(said("a", 3))
     store.commit_event(said("a", 4, 1, "revise"))
     assert (folder / "data.csv").read_text() == '"(0, 0, 1)",3\n"(0, 0, 1)",4\n'
+
+
+def test_what_changes_no_label_writes_no_row(store: Store, folder: Path) -> None:
+    store.commit_event(said("a", 3))
+    before = (folder / "data.csv").read_bytes()
+    for event in (said("a", None, 1, "skip"), said("a", 3, 2, "revise"), said("b", None, 0, "undo")):
+        assert store.commit_event(event) is Stored.STORED
+    assert (folder / "data.csv").read_bytes() == before
+
+
+def test_both_files_are_on_the_disk_before_an_event_is_acknowledged(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.readlink(f"/proc/self/fd/{file}")), real(file)))
+    store.commit_event(said("a", 3))
+    assert synced == [str(folder / "data.csv.events"), str(folder / "data.csv")]
+
+
+def test_a_disk_that_does_not_sync_keeps_nothing(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.commit_event(said("a", 3))
+    files = [folder / "data.csv", folder / "data.csv.events"]
+    before = [file.read_bytes() for file in files]
+
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", broken)
+        with pytest.raises(StoreError, match="Input/output error"):
+            store.commit_event(said("b", 2))
+    assert [file.read_bytes() for file in files] == before
+    assert store.commit_event(said("b", 2)) is Stored.STORED
+    assert tutorial(folder) == labels(store)
 
 
 def test_floats_keep_every_digit(folder: Path) -> None:

@@ -81,7 +81,7 @@ def test_the_live_screen_shows_lines_and_progress(monkeypatch: pytest.MonkeyPatc
 
 def test_one_line_says_where_it_stands() -> None:
     assert progress.line(replace(REPORT, text="waits for labels")) == (
-        "round 2 | epoch 3/10 | batch 1/2 | step 40 | accuracy 91.2 % | labels 25 | pool 150/200 | hold, step | "
+        "round 2 | epoch 3/10, batch 1/2 | step 40 | accuracy 91.2 % | labels 25 | pool 150/200 | hold, step | "
         "waits for labels"
     )
 

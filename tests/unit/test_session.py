@@ -44,8 +44,8 @@ def ready(session: Session, *members: Member, at: float = 0.0) -> Session:
     """Welcomed, and in ROOM."""
     session.handle(Want(ROOM, at))
     session.handle(Tick(at))
-    session.handle(Heard(WELCOME, 0, at))
-    session.handle(Heard(Joined(ROOM, members), 0, at))
+    session.handle(Heard(WELCOME, 1, at))
+    session.handle(Heard(Joined(ROOM, members), 2, at))
     assert session.phase == "ready"
     return session
 
@@ -96,15 +96,30 @@ def test_a_room_wanted_while_joining_is_waited_for(session: Session) -> None:
     session.handle(Want(ROOM, 0.0))
     session.handle(Heard(WELCOME, 0, 0.0))
     session.handle(Want("digits/control", 0.0))
-    assert Up() not in session.handle(Heard(Joined(ROOM, ()), 0, 0.0))
-    assert Up() in session.handle(Heard(Joined("digits/control", ()), 0, 0.0))
+    assert Up() not in session.handle(Heard(Joined(ROOM, ()), 1, 0.0))
+    assert Up() in session.handle(Heard(Joined("digits/control", ()), 2, 0.0))
 
 
-def test_a_room_unwanted_while_joining_is_left_or_forgotten(session: Session) -> None:
-    for room in (ROOM, "digits/control"):
-        session.handle(Want(room, 0.0))
+def test_a_room_unwanted_while_joining_is_left_although_it_is_not_joined_yet(session: Session) -> None:
+    session.handle(Want(ROOM, 0.0))
     session.handle(Heard(WELCOME, 0, 0.0))
-    session.handle(Heard(Joined(ROOM, ()), 0, 0.0))
+    assert session.handle(Unwant(ROOM)) == [Say(Leave(ROOM), 7, 2), Up()]
+    assert session.handle(Unwant(ROOM)) == []
+    assert session.handle(Heard(Joined(ROOM, (ANNA,)), 1, 0.1)) == []
+    assert session.rooms == {}
+
+
+def test_a_room_wanted_again_is_joined_by_the_answer_to_the_later_join(session: Session) -> None:
+    session.handle(Want(ROOM, 0.0))
+    session.handle(Heard(WELCOME, 0, 0.0))
+    session.handle(Unwant(ROOM))
+    session.handle(Want(ROOM, 0.0))
+    assert session.handle(Heard(Joined(ROOM, (ANNA,)), 1, 0.1)) == []
+    assert session.handle(Heard(Joined(ROOM, ()), 3, 0.1)) == [RoomJoined(ROOM, ())]
+
+
+def test_a_room_unwanted_later_is_left(session: Session) -> None:
+    ready(session)
     assert session.handle(Unwant(ROOM)) == [Say(Leave(ROOM), 7, 3)]
     assert session.handle(Unwant(ROOM)) == []
 
@@ -193,7 +208,7 @@ def test_silence_in_spite_of_pings_means_lost(session: Session, joined: bool) ->
     session.handle(Want(ROOM, 0.0))
     session.handle(Heard(WELCOME, 0, 0.0))
     if joined:
-        session.handle(Heard(Joined(ROOM, ()), 0, 0.0))
+        session.handle(Heard(Joined(ROOM, ()), 1, 0.0))
     at = 0.0
     while at < LOST_S:
         at += 0.5
@@ -292,7 +307,7 @@ def in_phase(phase: str) -> Session:
     if phase != "greeting":
         session.handle(Heard(WELCOME, 0, 0.0))
     if phase == "ready":
-        session.handle(Heard(Joined(ROOM, ()), 0, 0.0))
+        session.handle(Heard(Joined(ROOM, ()), 1, 0.0))
     if phase == "closed":
         session.handle(Finish("done"))
     return session

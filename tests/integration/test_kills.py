@@ -1,0 +1,187 @@
+"""kill -9 of each process in the middle of its work: the run ends with the weights of its plans, as plain PyTorch has them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from active_learner.peer import Peer
+from protocol.messages import Member
+from tests.integration import gated
+from tests.integration.by_hand import PATIENCE_S, Gate, Hand, Shell, result
+from tests.reference import digest, trained
+
+pytestmark = pytest.mark.integration
+
+HERE = "tests.integration.gated"
+SETS = (
+    f"evaluator.network={HERE}:network",
+    f"trainer.loss={HERE}:loss",
+    "trainer.initial_labels=40",
+    "trainer.query_size=10",
+    "trainer.epochs=5",
+    "trainer.batch_size=8",
+    "trainer.resend_s=0.2",
+    "validation.limit=50",
+)
+"""Rounds of 25, 35 and 40 steps: 1 to 25, 26 to 60, 61 to 100."""
+LAST_STEP = 100
+OWN_SOURCE = (f"source={{kind: custom, factory: '{HERE}:Digits'}}", "validation.path=digits", "labeler.path=digits")
+OWN_SAMPLES = ("sample.shape=[64]", "sample.dtype=float32", "sample.classes=10")
+
+
+@pytest.fixture
+def by_hand(tmp_path: Path) -> Iterator[Callable[..., Hand]]:
+    made: list[Hand] = []
+
+    def make(*sets: str) -> Hand:
+        made.append(Hand(tmp_path, "digits", *SETS, *sets))
+        return made[-1]
+
+    yield make
+    for hand in made:
+        hand.clear_away()
+
+
+def all_started(hand: Hand, *options: str) -> dict[str, Shell]:
+    shells = {"broker": hand.broker()}
+    for command in ("serve", "evaluator", "source", "label"):
+        shells[command] = hand.start(command, *(("--rounds", "3", *options) if command == "serve" else ()))
+    return shells
+
+
+def ends_right(hand: Hand, trainer: Shell) -> None:
+    """All three rounds, and the weights that the run's plans lead to without any accident."""
+    assert result(trainer)["rounds"] == "3"
+    assert trainer.ended() == 0
+    lines = [json.loads(line) for line in (hand.run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["round"] for line in lines] == [1, 2, 3]
+    assert lines[-1]["model_version"] == LAST_STEP
+    (network,) = trained(hand.run_dir, 1, lambda: [gated.network], adam, plain_loss)
+    assert digest(network) == lines[-1]["digest"]
+
+
+def adam(parameters: Any) -> Any:
+    return torch.optim.Adam(parameters, lr=1e-3)
+
+
+def plain_loss(predictions: torch.Tensor, targets: torch.Tensor) -> None:
+    nn.CrossEntropyLoss()(predictions, targets).backward()
+
+
+@pytest.mark.parametrize("fused", ["true", "false"])
+def test_the_evaluator_killed_between_forward_and_gradient_with_and_without_a_checkpoint(
+    fused: str, by_hand: Callable[..., Hand], tmp_path: Path
+) -> None:
+    hand = by_hand(f"trainer.fused={fused}")
+    first, second = Gate(tmp_path, "loss-12"), Gate(tmp_path, "loss-50")  # of these calls, 12 are done twice
+    shells = all_started(hand)
+    for gate in (first, second):
+        gate.reached()
+        shells["evaluator"].kill()
+        gate.open()
+        shells["serve"].wait_for("evaluator is away")
+        shells["evaluator"] = hand.start("evaluator")
+    shells["evaluator"].wait_for("ready: evaluator at step 25, model version 25")
+    ends_right(hand, shells["serve"])
+
+
+def test_the_evaluator_killed_inside_a_forward(by_hand: Callable[..., Hand], tmp_path: Path) -> None:
+    hand = by_hand()
+    gate = Gate(tmp_path, "forward-40")
+    shells = all_started(hand)
+    gate.reached()
+    shells["evaluator"].kill()
+    gate.remove()
+    hand.start("evaluator")
+    ends_right(hand, shells["serve"])
+
+
+def test_the_trainer_killed_between_forward_and_gradient(by_hand: Callable[..., Hand], tmp_path: Path) -> None:
+    hand = by_hand()
+    gate = Gate(tmp_path, "loss-40")
+    shells = all_started(hand)
+    gate.reached()
+    shells["serve"].kill()
+    gate.remove()
+    again = hand.start("serve", "--rounds", "3")
+    again.wait_for("resumed at 50 labels")
+    ends_right(hand, again)
+
+
+def test_the_broker_killed_in_the_middle_of_a_round_is_rejoined_within_two_seconds(
+    by_hand: Callable[..., Hand], tmp_path: Path
+) -> None:
+    hand = by_hand()
+    gate = Gate(tmp_path, "loss-40")
+    shells = all_started(hand)
+    gate.reached()
+    asyncio.run(killed_and_rejoined(hand, shells["broker"], gate))
+    shells["serve"].wait_for("the broker is lost")
+    ends_right(hand, shells["serve"])
+
+
+async def killed_and_rejoined(hand: Hand, broker: Shell, gate: Gate) -> None:
+    """From the new broker's ready line until everybody is in the room control again."""
+    async with Peer(experiment="digits", role="watch", address=hand.address) as watch, asyncio.timeout(PATIENCE_S):
+        here: set[str] = set()
+        changed = asyncio.Event()
+
+        def presence(room: str, member: Member, is_here: bool, why: str) -> None:
+            (here.add if is_here else here.discard)(member.role)
+            changed.set()
+
+        async def until(wanted: set[str]) -> None:
+            while here != wanted:
+                changed.clear()
+                await changed.wait()
+
+        watch.on_presence = presence
+        everybody = {"trainer", "evaluator", "source", "labeler"}
+        await watch.join("control")
+        await until(everybody)
+        broker.kill()
+        gate.open()
+        await until(set())
+        await asyncio.to_thread(hand.broker)
+        began = time.monotonic()
+        await until(everybody)
+        took = time.monotonic() - began
+        print(f"all are back {took:.2f} s after the broker was ready")
+        assert took < 2.0
+
+
+def test_source_and_labeler_killed_at_work(by_hand: Callable[..., Hand], tmp_path: Path) -> None:
+    hand = by_hand(*OWN_SOURCE, *OWN_SAMPLES, f"labeler.answers={HERE}:truth")
+    proposing, answering = Gate(tmp_path, "propose-6"), Gate(tmp_path, "answer-15")
+    shells = all_started(hand)
+    for gate, command in ((proposing, "source"), (answering, "label")):
+        gate.reached()
+        shells[command].kill()
+        gate.remove()
+        hand.start(command)
+    ends_right(hand, shells["serve"])
+
+
+def test_a_stopped_source_and_a_stopped_labeler_stop_nobody_else(by_hand: Callable[..., Hand]) -> None:
+    """With the pool full, rounds go on without the source; with a second labeler, without the first."""
+    hand = by_hand("labeler.delay_s=0.02")
+    shells = all_started(hand)
+    shells["serve"].wait_for("round 1:")
+    shells["source"].signal(signal.SIGSTOP)
+    shells["label"].signal(signal.SIGSTOP)
+    hand.start("label", "--annotator", "second", ready=True)
+    shells["serve"].wait_for("round 2:")
+    for command in ("source", "label"):
+        shells[command].signal(signal.SIGCONT)
+    ends_right(hand, shells["serve"])
+    assert shells["source"].interrupt()[0] == shells["label"].interrupt()[0] == 0
