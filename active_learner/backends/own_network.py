@@ -16,12 +16,12 @@ from active_learner.backends.checkpoint import read_checkpoint, write_checkpoint
 from active_learner.core.seeds import step_seed
 
 Arrays = Mapping[str, Any]
-"""Name -> array, or whatever numpy makes an array of without being told how: a torch tensor on the CPU, a JAX array."""
+"""Name -> array."""
 
 
 class Network(ABC):
-    """A network and its optimizer. What it is given are numpy arrays, float32, its own to keep or change; what it returns is
-    copied at once.
+    """A network and its optimizer. What it is given are numpy arrays, float32, its own to keep or change. What it returns is
+    copied at once, and may be whatever numpy makes an array of by itself: a torch tensor on the CPU, a JAX array.
 
     Methods are called one at a time, not always from the same thread. ValueError means "refused, and nothing has changed": its
     words reach whoever asked. Any other exception ends the process; the last checkpoint is good.
@@ -32,14 +32,14 @@ class Network(ABC):
         """Seed every generator with `seed` and make network and optimizer anew."""
 
     @abstractmethod
-    def forward(self, seed: int, batch: Array) -> Array:
+    def forward(self, seed: int, batch: Array) -> Any:
         """Seed every generator with `seed`, run `batch` (n, *sample shape) in training mode, and keep what `apply` needs.
 
         Returns (n, width). May be called again before `apply`: then only the last call counts, running statistics included.
         """
 
     @abstractmethod
-    def apply(self, gradient: Array) -> Array | None:
+    def apply(self, gradient: Array) -> Any | None:
         """Backward from `gradient` (n, width) through what `forward` kept, then one step of the optimizer.
 
         Returns the gradient with respect to the batch, taken before the step; None is enough for a first stage. Raises:
@@ -59,7 +59,7 @@ class Network(ABC):
         """Go on from what `weights` and `optimizer_state` once returned, now numpy arrays. `reset` was called just before."""
 
     @abstractmethod
-    def predict(self, weights: Arrays, batch: Array) -> Array:
+    def predict(self, weights: Arrays, batch: Array) -> Any:
         """(n, width) by these weights, in evaluation mode. What `forward` kept, the weights in training and the generators
         stay as they are."""
 
@@ -91,6 +91,8 @@ class OwnNetwork(Backend):
     def __init__(self, network: Network, seed: int = 0, stage: int = 0) -> None:
         """`seed`: the run's; the one that comes with step 1 counts. `stage`: place in a chain, input first."""
         self._network, self._stage, self._width = network, stage, 0
+        self._seed, self._applied, self._model_version = seed, 0, 0
+        self._kept: _Kept | None = None
         self.reset(seed)
 
     @property
@@ -181,13 +183,12 @@ class OwnNetwork(Backend):
     def reset(self, seed: int) -> None:
         self._network.reset(step_seed(seed, 0, self._stage))
         self._snapshot = self._weights()
-        self._seed, self._applied, self._model_version = seed, 0, 0
-        self._kept: _Kept | None = None
+        self._seed, self._applied, self._model_version, self._kept = seed, 0, 0, None
 
     def _weights(self) -> dict[str, Array]:
         return _copied(self._network.weights())
 
-    def _checked(self, predictions: Array, batch: Array) -> Array:
+    def _checked(self, predictions: Any, batch: Array) -> Array:
         found = _floats(predictions)
         if found.ndim != 2 or len(found) != len(batch):
             raise ValueError(f"the network does not take {batch.shape}: it returned {found.shape}, not (n, width)")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 QUICK = ("start", "relay", "roundtrip", "step")
 """What `all` runs: under three minutes on two cores."""
-NAMES = (*QUICK, "demo", "all")
+NAMES = (*QUICK, "demo", "breeding", "listener", "all")
 
 
 @click.command("bench")

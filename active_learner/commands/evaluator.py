@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 @click.command("evaluator")
 @experiment
 def command(config: Config) -> int:
-    """Run the evaluator of CONFIG: the network, its optimizer and its checkpoints.
+    """Run the evaluator of CONFIG: the network, its optimizer and its checkpoints. Of a chain of several, one stage:
+    --set evaluator.role=NAME.
 
     It waits for the broker, goes on from its newest checkpoint, and ends only when it is stopped.
     """
@@ -40,10 +41,12 @@ async def _run(config: Config) -> int:
 def service_of(config: Config) -> Evaluator:
     """The service, not started. Raises: ConfigError, BadNetwork."""
     from active_learner.config.loading import address_of, run_dir
+    from active_learner.config.stages import as_stage
     from active_learner.peer import Peer
     from active_learner.services.checkpoint_folder import CheckpointFolder
     from active_learner.services.evaluator import Evaluator, EvaluatorRooms
 
+    config = as_stage(config, config.evaluator.role)
     place = place_of(config)
     backend = backend_of(config, place)
     warm_up(backend, config, place)
@@ -75,7 +78,8 @@ def place_of(config: Config) -> Place:
     first, last = input_room == rooms.traininput, output_room == rooms.trainoutput
     problems = []
     if section.role not in stages:
-        problems.append(f"evaluator.role {section.role!r} is not in trainer.stages: {', '.join(stages)}")
+        chosen = "; --set evaluator.role=NAME takes one" if len(stages) > 1 else ""
+        problems.append(f"evaluator.role {section.role!r} is not in trainer.stages: {', '.join(stages)}{chosen}")
     elif (first, last) != (section.role == stages[0], section.role == stages[-1]):
         problems.append(
             f"evaluator {section.role!r} listens to {input_room!r} and says into {output_room!r}, which is not its place "

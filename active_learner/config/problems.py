@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, get_args
+from itertools import pairwise
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -67,7 +68,7 @@ def _locate(loc: Sequence[str | int], values: Any, root: Model) -> tuple[Keys, M
     keys: list[str | int] = []
     model: Model | None = root
     inner: Model | None = root
-    rest = list(loc)
+    rest = [key for key in loc if key != "[key]"]
     while rest:
         key = rest.pop(0)
         keys.append(key)
@@ -78,11 +79,23 @@ def _locate(loc: Sequence[str | int], values: Any, root: Model) -> tuple[Keys, M
         inner = options.get("") or options.get(str(kind))
         if rest and "" not in options and options and rest[0] == kind:
             rest.pop(0)
+        if rest and (named := _named(model, key)) is not None:
+            keys.append(rest.pop(0))
+            values, inner = values.get(keys[-1]) if isinstance(values, dict) else None, named
     return tuple(keys), model
 
 
+def _named(model: Model | None, key: str | int) -> Model | None:
+    """The model of each entry, when the key holds sections by names of the user's own."""
+    info = model.model_fields.get(str(key)) if model is not None else None
+    entry = get_args(info.annotation)[-1] if info is not None and get_origin(info.annotation) is dict else None
+    return entry if isinstance(entry, type) and issubclass(entry, BaseModel) else None
+
+
 def models(info: FieldInfo) -> dict[str, Model]:
-    """The section's model under "", or those of a union by their kind."""
+    """The section's model under "", or those of a union by their kind; {} for a mapping of sections."""
+    if get_origin(info.annotation) is dict:
+        return {}
     if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
         return {"": info.annotation}
     choices = [one for one in get_args(info.annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
@@ -190,4 +203,21 @@ def senseless(values: Mapping[str, Any], layer: Layer) -> list[str]:
         problems.append(line(("source", "elite"), text, layer))
     if not 0 < int(values["broker"]["address"].rpartition(":")[2]) < 65536:
         problems.append(line(("broker", "address"), "the port must be 1 to 65535", layer))
-    return problems
+    return [*problems, *_broken_chain(values, layer)]
+
+
+def _broken_chain(values: Mapping[str, Any], layer: Layer) -> Iterator[str]:
+    """Stages that are no part of the network, and rooms between two stages that are not the same."""
+    evaluator, roles, at = values["evaluator"], values["trainer"]["stages"], ("evaluator", "stages")
+    stages = evaluator["stages"]
+    for role in stages:
+        if role not in roles:
+            yield line((*at, role), f"is not in trainer.stages: {', '.join(roles)}", layer)
+    for before, after in pairwise(role if role in stages else None for role in roles):
+        if before is None or after is None:
+            continue
+        out = stages[before]["output_room"] or evaluator["output_room"] or values["rooms"]["trainoutput"]
+        into = stages[after]["input_room"] or evaluator["input_room"] or values["rooms"]["traininput"]
+        if out != into:
+            text = f"must be the room into which {before} says, {out!r}, not {into!r}"
+            yield line((*at, after, "input_room"), text, layer)

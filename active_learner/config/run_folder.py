@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,13 @@ FIXED = (
 )
 """What the kept labels and weights were made with: another value needs another run. All other keys may change under a
 run: plans keep the loss, epochs and batch size of their own round."""
+
+_OF_STAGE = re.compile(
+    r"evaluator\.stages\..+?\.(?=(?:"
+    + "|".join(key.removeprefix("evaluator.") for key in FIXED if key.startswith("evaluator."))
+    + r")(?:\.|$))"
+)
+"""Before a key that a stage of a chain has for itself: it is as fixed as that of `evaluator`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +88,18 @@ def _changes(kept: Path, config: Config) -> list[str]:
         if old.get(key) == new.get(key):
             continue
         text = f"{key}: was {_shown(old, key)}, is {_shown(new, key)}"
-        if any(key == fixed or key.startswith(f"{fixed}.") for fixed in FIXED):
+        if _is_fixed(key):
             refused.append(f"{kept}: {text}; a run keeps it: --new starts another run")
         elif not key.startswith("broker."):
             allowed.append(f"changed since the last start: {text}")
     if refused:
         raise ConfigError(refused)
     return allowed
+
+
+def _is_fixed(key: str) -> bool:
+    general = _OF_STAGE.sub("evaluator.", key)
+    return any(general == fixed or general.startswith(f"{fixed}.") for fixed in FIXED)
 
 
 def _load(path: Path) -> Mapping[str, Any]:

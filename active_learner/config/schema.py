@@ -92,6 +92,21 @@ class TrainerConfig(Section):
     status_interval_s: Seconds = Field(0.5, description="shortest time between two status reports")
 
 
+class StageConfig(Section):
+    """What one stage of a chain has otherwise than `evaluator`; None: as there."""
+
+    network: str | None = Field(None, pattern=r"^[\w.]+:[\w.]+$", description="module:factory that returns a torch.nn.Module")
+    arguments: dict[str, Any] | None = None
+    optimizer: str | None = None
+    learning_rate: Annotated[float, Field(gt=0.0)] | None = None
+    optimizer_arguments: dict[str, Any] | None = None
+    schedule: str | None = None
+    schedule_arguments: dict[str, Any] | None = None
+    device: str | None = None
+    input_room: Name | None = None
+    output_room: Name | None = None
+
+
 class EvaluatorConfig(Section):
     network: str = Field(
         "active_learner.examples.torch_networks:melody",

@@ -17,10 +17,10 @@ class Digits(Network):
         self.net = digits()
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3)
 
-    def forward(self, seed: int, batch: Array) -> Array:
+    def forward(self, seed: int, batch: Array) -> torch.Tensor:
         torch.manual_seed(seed)
         self.output = self.net.train()(torch.from_numpy(batch))
-        return self.output.detach().numpy()
+        return self.output.detach()
 
     def apply(self, gradient: Array) -> None:
         self.optimizer.zero_grad()
@@ -41,9 +41,9 @@ class Digits(Network):
         for name, key, value in ((*name.split(), value) for name, value in optimizer_state.items()):
             self.optimizer.state[self.net.get_parameter(name)][key] = torch.from_numpy(value)
 
-    def predict(self, weights: Arrays, batch: Array) -> Array:
+    def predict(self, weights: Arrays, batch: Array) -> torch.Tensor:
         values = {name: torch.from_numpy(one) for name, one in weights.items()}
-        return torch.func.functional_call(self.net.eval(), values, torch.from_numpy(batch)).numpy()
+        return torch.func.functional_call(self.net.eval(), values, torch.from_numpy(batch))
 
 
 if __name__ == "__main__":

@@ -40,9 +40,20 @@ def digits(
 
     `scale`: what the pixels are multiplied with first; 1/16 for the 16 grey levels of the original. `dropout`: chance of each hidden number to be left out in training; seeded by step, so a replay drops the same.
     """
-    layers: list[nn.Module] = [nn.Flatten(), Scaled(scale)]
-    for width, following in ((pixels, hidden), (hidden, 64)):
-        layers += [nn.Linear(width, following), nn.ReLU()]
-        if dropout > 0:
-            layers.append(nn.Dropout(dropout))
-    return nn.Sequential(*layers, nn.Linear(64, classes))
+    layers = [*_hidden(pixels, hidden, dropout), *_hidden(hidden, 64, dropout)]
+    return nn.Sequential(nn.Flatten(), Scaled(scale), *layers, nn.Linear(64, classes))
+
+
+def digits_front(hidden: int = 128, dropout: float = 0.0, pixels: int = 64, scale: float = 1.0) -> nn.Module:
+    """The first half of `digits`, a stage of a chain: (batch, 64) to (batch, hidden)."""
+    return nn.Sequential(nn.Flatten(), Scaled(scale), *_hidden(pixels, hidden, dropout))
+
+
+def digits_back(hidden: int = 128, dropout: float = 0.0, classes: int = 10) -> nn.Module:
+    """The second half of `digits`: (batch, hidden) to logits."""
+    return nn.Sequential(*_hidden(hidden, 64, dropout), nn.Linear(64, classes))
+
+
+def _hidden(width: int, following: int, dropout: float) -> list[nn.Module]:
+    layers: list[nn.Module] = [nn.Linear(width, following), nn.ReLU()]
+    return [*layers, nn.Dropout(dropout)] if dropout > 0 else layers

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from active_learner.config.schema import Config
+from active_learner.config.stages import roles_here
 from active_learner.errors import ConfigError
 from active_learner.services.child import Program
 from active_learner.services.restarts import HOPELESS, Policy
@@ -19,7 +21,7 @@ _STORE_TROUBLE = 5
 
 
 def programs(config: Config, resolved: Path, serve: Sequence[str], common: Sequence[str]) -> list[Program]:
-    """Broker, trainer, evaluator, source, labeler: in the order in which they are started. `serve` are the trainer's
+    """Broker, trainer, evaluators, source, labeler: in the order in which they are started. `serve` are the trainer's
     own options, `common` those of all.
 
     Raises: ConfigError when two of them want our standard input.
@@ -31,8 +33,9 @@ def programs(config: Config, resolved: Path, serve: Sequence[str], common: Seque
 
     trainer = Policy(ends_all=True, fatal=(*HOPELESS, _STORE_TROUBLE))
     found = [program("broker", "broker", Policy()), program("trainer", "serve", trainer, *serve)]
-    if config.evaluator.role in config.trainer.stages:
-        found.append(program(config.evaluator.role, "evaluator", Policy()))
+    for role in roles_here(config):
+        which = () if role == config.evaluator.role else ("--set", f"evaluator.role={json.dumps(role)}")
+        found.append(program(role, "evaluator", Policy(), *which))
     if config.source.kind != "none":
         found.append(program("source", "source", Policy(may_finish=True), stdin=_reads_stdin(config)))
     if config.labeler.kind == "terminal":
@@ -50,7 +53,7 @@ def _reads_stdin(config: Config) -> bool:
 
 def elsewhere(config: Config) -> tuple[str, ...]:
     """Roles of the evaluators that this configuration does not start: stages of a chain on their own."""
-    return tuple(role for role in config.trainer.stages if role != config.evaluator.role)
+    return tuple(role for role in config.trainer.stages if role not in roles_here(config))
 
 
 def meeting_place(config: Config) -> tuple[str, str]:
