@@ -50,7 +50,7 @@ def _bred(toolbox: Any, population: list[Any], section: EvolutionSource) -> list
             toolbox.mate(first, second)
     for child in children:
         toolbox.mutate(child)
-    return elite + children + toolbox.population(immigrants)
+    return [*elite, *children, *toolbox.population(immigrants)]
 
 
 def _toolbox(section: EvolutionSource) -> Any:

@@ -150,10 +150,11 @@ def taught(genomes: Genomes, seed: int) -> nn.Module:
     network, drawn = melody(BITS, RATINGS), torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)
     rows, ratings = torch.from_numpy(genomes.astype(np.float32)), torch.from_numpy(rate(genomes))
+    loss = nn.CrossEntropyLoss()
     for _ in range(STEPS):
         batch = torch.randint(0, len(rows), (BATCH,), generator=drawn)
         optimizer.zero_grad()
-        nn.functional.cross_entropy(network(rows[batch]), ratings[batch]).backward()
+        loss(network(rows[batch]), ratings[batch]).backward()
         optimizer.step()
     return network
 

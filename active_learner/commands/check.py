@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -29,58 +30,86 @@ TIMED_STEPS = 20
 def command(config: Config) -> int:
     """Validate CONFIG and try its network: a batch, steps, a save and a load. Exit code 3 when something does not fit."""
     from active_learner.config.loading import base_dir
+    from active_learner.config.stages import as_stage, roles_here
     from active_learner.losses import load_loss
 
-    place = place_of(config)
+    stages = [_made(as_stage(config, role)) for role in roles_here(config) or (config.evaluator.role,)]
     loss = load_loss(config.trainer.loss, base_dir(config))
-    backend: Any = backend_of(config, place)
     print(f"{config.name}: the configuration is valid")
     try:
-        for line in _tried(config, place, loss, backend):
+        for line in _lines(stages, loss):
             print(line)
     except ValueError as error:
         raise BadNetwork(str(error)) from error
     return 0
 
 
-def _tried(config: Config, place: Place, loss: Loss, backend: TorchBackend) -> list[str]:
+class _Stage(NamedTuple):
+    config: Config
+    place: Place
+    backend: TorchBackend
+
+
+def _made(config: Config) -> _Stage:
+    place = place_of(config)
+    backend: Any = backend_of(config, place)
+    return _Stage(config, place, backend)
+
+
+def _lines(stages: list[_Stage], loss: Loss) -> Iterator[str]:
     """Raises: ValueError or BadNetwork, saying what does not fit."""
-    if not place.first:
-        _save_and_load(backend)
-        return [f"{place.role} gets its input from the stage before it: only made, saved and loaded"]
     from active_learner.config.sample import resolve
 
+    room, batch = "", None
+    for stage in stages:
+        if stage.place.first:
+            batch = _made_up(resolve(stage.config), stage.config.trainer.batch_size)
+        elif stage.place.input_room != room:
+            batch = None
+        if batch is None:
+            _save_and_load(stage.backend)
+            yield f"{stage.place.role} gets its input from the stage before it: only made, saved and loaded"
+        else:
+            yield from _tried(stage, loss, batch)
+            room, batch = stage.place.output_room, stage.backend.infer(batch)
+
+
+def _tried(stage: _Stage, loss: Loss, batch: Any) -> list[str]:
+    """Raises: ValueError or BadNetwork, saying what does not fit."""
+    from active_learner.config.sample import resolve
+
+    config, place, backend = stage
     spec = resolve(config)
-    batch, targets = _made_up(spec, config.trainer.batch_size)
     width = int(backend.infer(batch).shape[1])
     layers = backend.layers(batch)
     if place.last:
         check_width(width, spec, loss, config.trainer.loss)
-    took = _steps(backend, loss if place.last else None, batch, targets)
+    took = _steps(backend, loss if place.last else None, batch, spec.classes)
     _save_and_load(backend)
     rows = [(one.name, one.kind, "x".join(map(str, one.output[1:])), f"{one.parameters:,}") for one in layers]
     total = sum(one.parameters for one in layers)
+    samples = f"samples {spec.shape} {spec.dtype}, {spec.classes} classes, batches of {len(batch)}"
     return [
-        f"samples {spec.shape} {spec.dtype}, {spec.classes} classes, batches of {config.trainer.batch_size}",
+        samples if place.first else f"{place.role} gets batches of {batch.shape} from the stage before it",
         *_table([("layer", "kind", "output", "parameters"), *rows]),
         f"{total:,} parameters, output width {width}, {took * 1e3:.2f} ms a step on {backend.device}",
         f"loss {config.trainer.loss}, optimizer {config.evaluator.optimizer}: a step, a save and a load went well",
     ]
 
 
-def _made_up(spec: SampleSpec, rows: int) -> tuple[Any, Any]:
-    """Samples of zeros and ones and labels that take turns: only whether they fit is of interest."""
+def _made_up(spec: SampleSpec, rows: int) -> Any:
+    """Samples of zeros and ones: only whether they fit is of interest."""
     import numpy as np
 
     random = np.random.default_rng(0)
-    batch = random.integers(0, 2, (rows, *spec.shape)).astype(spec.dtype)
-    return batch, np.arange(rows, dtype=np.int64) % spec.classes
+    return random.integers(0, 2, (rows, *spec.shape)).astype(spec.dtype)
 
 
-def _steps(backend: TorchBackend, loss: Loss | None, batch: Any, targets: Any) -> float:
-    """Median seconds of forward, loss and apply."""
+def _steps(backend: TorchBackend, loss: Loss | None, batch: Any, classes: int) -> float:
+    """Median seconds of forward, loss and apply; labels take turns."""
     import numpy as np
 
+    targets = np.arange(len(batch), dtype=np.int64) % classes
     times = []
     for step in range(1, TIMED_STEPS + 1):
         began = time.perf_counter()

@@ -19,9 +19,15 @@ if TYPE_CHECKING:
 @click.option(
     "--goal", type=click.FloatRange(0, 1), default=0.9, show_default=True, help="Where two arms are compared."
 )
-def command(run: str, out: Path | None, goal: float) -> None:
+@click.option("--curve", type=click.Path(dir_okay=False, path_type=Path), help="Also the learning curve, as SVG.")
+def command(run: str, out: Path | None, goal: float, curve: Path | None) -> None:
     """Write the report of RUN: a run folder, or the name of one in runs/. It may be running."""
-    click.echo(f"report: {write(run_folder(run), out, goal)}")
+    folder = run_folder(run)
+    click.echo(f"report: {write(folder, out, goal)}")
+    if curve is not None:
+        from active_learner.results.curve import write_curve
+
+        click.echo(f"curve: {write_curve(folder, curve, goal)}")
 
 
 def run_folder(run: str) -> Path:

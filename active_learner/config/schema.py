@@ -139,6 +139,11 @@ class EvaluatorConfig(Section):
     input_room: Name | None = Field(None, description="None: rooms.traininput")
     output_room: Name | None = Field(None, description="None: rooms.trainoutput")
     checkpoints_kept: Positive = Field(3, description="older ones are deleted")
+    stages: dict[Name, StageConfig] = Field(
+        default_factory=dict,
+        description="the stages of a chain by role; each may have network, arguments, optimizer, learning_rate, "
+        "optimizer_arguments, schedule, schedule_arguments, device, input_room and output_room of its own",
+    )
 
 
 class DatasetSource(Section):

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from typing import Any
 
 import torch
 
@@ -17,7 +18,7 @@ class Digits(Network):
         self.net = digits()
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3)
 
-    def forward(self, seed: int, batch: Array) -> torch.Tensor:
+    def forward(self, seed: int, batch: Array) -> Any:
         torch.manual_seed(seed)
         self.output = self.net.train()(torch.from_numpy(batch))
         return self.output.detach()
@@ -41,7 +42,7 @@ class Digits(Network):
         for name, key, value in ((*name.split(), value) for name, value in optimizer_state.items()):
             self.optimizer.state[self.net.get_parameter(name)][key] = torch.from_numpy(value)
 
-    def predict(self, weights: Arrays, batch: Array) -> torch.Tensor:
+    def predict(self, weights: Arrays, batch: Array) -> Any:
         values = {name: torch.from_numpy(one) for name, one in weights.items()}
         return torch.func.functional_call(self.net.eval(), values, torch.from_numpy(batch))
 

@@ -24,6 +24,7 @@ from active_learner.results.record import RunRecord, Validation, read_run
 from active_learner.results.words import percent
 
 REPORT_FILE = "report.html"
+STYLE = Path(__file__).parent / "style"
 WIDE, NARROW = 820, 300
 """Pixels of the two copies of a chart; CSS shows one of them."""
 LARGEST_MATRIX = 26
@@ -79,30 +80,37 @@ def render(record: RunRecord, goal: float = story.DEFAULT_GOAL) -> str:
 
 def _curve(record: RunRecord, goal: float) -> dict[str, Any] | None:
     """Both widths of the learning curve, and the same as a table; None: nothing was measured."""
-    run = _measured(record, record.rounds)
+    run = measured(record, record.rounds)
     if not run:
         return None
-    control = _measured(record, record.control)
-    words = f"Accuracy by labels: {story.title(record, goal)}"
-    shown = goal if control or run[-1][1] >= goal else None
-    drawn = {
-        width: learning_curve(width, height, curve_points(run), curve_points(control), shown, words)
-        for width, height in ((WIDE, 330), (NARROW, 240))
-    }
+    control = measured(record, record.control)
     other = {labels: accuracy for labels, accuracy, _ in control}
     rows = [
         (labels, percent(accuracy), percent(other[labels]) if labels in other else "") for labels, accuracy, _ in run
     ]
     return {
-        "wide": drawn[WIDE],
-        "narrow": drawn[NARROW],
+        "wide": wide_curve(record, goal),
+        "narrow": _drawn_curve(record, goal, NARROW, 240),
         "rows": rows,
         "control": bool(control),
         "band": run[-1][2] is not None,
     }
 
 
-def _measured(record: RunRecord, rounds: Sequence[RoundMetrics]) -> list[tuple[int, float, int | None]]:
+def wide_curve(record: RunRecord, goal: float) -> Markup:
+    """The learning curve for a page; not for a run without a measured round."""
+    return _drawn_curve(record, goal, WIDE, 330)
+
+
+def _drawn_curve(record: RunRecord, goal: float, width: int, height: int) -> Markup:
+    run, control = measured(record, record.rounds), measured(record, record.control)
+    words = f"Accuracy by labels: {story.title(record, goal)}"
+    shown = goal if control or run[-1][1] >= goal else None
+    return learning_curve(width, height, curve_points(run), curve_points(control), shown, words)
+
+
+def measured(record: RunRecord, rounds: Sequence[RoundMetrics]) -> list[tuple[int, float, int | None]]:
+    """(labels, accuracy, held-out rows or None) of the rounds that have an accuracy."""
     return [(one.labels, one.accuracy, story.held_out_rows(record, one)) for one in rounds if one.accuracy is not None]
 
 
@@ -160,7 +168,6 @@ def _environment() -> Environment:
 
 @cache
 def _style() -> Markup:
-    folder = Path(__file__).parent / "style"
     return Markup(
-        "\n".join((folder / name).read_text(encoding="utf-8") for name in ("tokens.css", "charts.css", "report.css"))
+        "\n".join((STYLE / name).read_text(encoding="utf-8") for name in ("tokens.css", "charts.css", "report.css"))
     )

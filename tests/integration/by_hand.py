@@ -141,8 +141,10 @@ class Hand:
         return shell
 
     def clear_away(self) -> None:
+        """What they had said is shown when the test has failed."""
         for shell in self.shells:
             shell.clear_away()
+            print(f"--- {shell.process.args}: {shell.process.returncode}\n{shell.text}")
 
     @property
     def run_dir(self) -> Path:

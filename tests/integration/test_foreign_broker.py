@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,15 @@ def heard(line: Line, name: str) -> Message:
     raise AssertionError(f"no {name} among a thousand messages")
 
 
+def within(seconds: float, attempt: Callable[[], Any]) -> Any:
+    """What the attempt gives as soon as it gives something."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if result := attempt():
+            return result
+    raise AssertionError(f"nothing within {seconds} s")
+
+
 def log(number: int, text: str = "") -> dict[str, Any]:
     return {"number": number, "level": "info", "text": text}
 
@@ -120,8 +130,7 @@ def test_a_version_that_the_broker_does_not_speak_is_refused(lines: Lines) -> No
 def test_a_frame_of_another_version_is_refused_unread(lines: Lines) -> None:
     line = lines.stranger()
     line.send(encode("HELLO", "", HELLO, sequence=7, version=2))
-    answer = heard(line, "REFUSED")
-    assert (answer.fields["code"], answer.sequence) == ("version", 7)
+    assert heard(line, "REFUSED").fields["code"] == "version"
 
 
 def test_a_stranger_is_told_unknown_and_may_ping(lines: Lines) -> None:
@@ -138,10 +147,7 @@ def test_a_peer_recovers_from_unknown(lines: Lines) -> None:
     peer.say("BYE", why="as if the broker had forgotten it")
     peer.say("PING", id="still there?")
     old = peer.session
-    for _ in range(1000):
-        peer.receive(0)
-        if peer.ready and peer.session != old:
-            break
+    within(10, lambda: peer.receive(0.01) or (peer.ready and peer.session != old))
     other.tell("control", "LOG_LINE", **log(1))
     assert heard(peer, "LOG_LINE").session == other.session
 
@@ -158,12 +164,7 @@ def test_a_name_of_a_live_peer_is_refused(lines: Lines) -> None:
     owner = lines.peer("owner", "control", experiment="names")
     line = lines.stranger()
     line.say("HELLO", **owner.hello | {"instance": "01"})
-    for _ in range(1000):
-        owner.receive(0)
-        answer = line.hear(0)
-        if answer:
-            break
-    assert answer
+    answer = within(10, lambda: owner.receive(0) or line.hear(0.05))
     assert (answer.name, answer.fields["code"]) == ("REFUSED", "name_taken")
 
 
