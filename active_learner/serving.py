@@ -8,14 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from active_learner.backends.base import Array
-from active_learner.backends.own_network import Arrays, Network, OwnNetwork
+from active_learner.backends.own_network import ArrayLike, Arrays, Network, OwnNetwork
 from active_learner.core.evaluation_events import Place
 from active_learner.peer import Peer
 from active_learner.services import shell
 from active_learner.services.checkpoint_folder import CheckpointFolder
 from active_learner.services.evaluator import Evaluator, EvaluatorRooms
 
-__all__ = ["Array", "Arrays", "EvaluatorRooms", "Network", "Place", "serve_evaluator"]
+__all__ = ["Array", "ArrayLike", "Arrays", "EvaluatorRooms", "Network", "Place", "serve_evaluator"]
 
 ROOMS = EvaluatorRooms("evolution", "traininput", "control")
 CHECKPOINTS_KEPT = 3

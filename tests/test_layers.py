@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "logs.py": set(),
     "melody": {"core"},
     "peer.py": {"core", "transport"},
+    "serving.py": {"core", "peer.py", "services", "backends"},
     "config": {"core", "datasets", "imports.py"},
     "results": {"core", "melody"},
     "services": {"core", "config", "peer.py", "results", "melody", "transport", "logs.py", "datasets", *FAMILIES},

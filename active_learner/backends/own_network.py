@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,19 @@ from active_learner.backends.base import Array, Backend, Evaluation
 from active_learner.backends.checkpoint import read_checkpoint, write_checkpoint
 from active_learner.core.seeds import step_seed
 
-Arrays = Mapping[str, Any]
-"""Name -> array."""
+ArrayLike = Any
+"""What numpy makes an array of by itself: its own, a torch tensor on the CPU, a JAX array."""
+Arrays = Mapping[str, ArrayLike]
+"""By name."""
 
 
 class Network(ABC):
     """A network and its optimizer. What it is given are numpy arrays, float32, its own to keep or change. What it returns is
-    copied at once, and may be whatever numpy makes an array of by itself: a torch tensor on the CPU, a JAX array.
+    copied at once.
 
     Methods are called one at a time, not always from the same thread. ValueError means "refused, and nothing has changed": its
-    words reach whoever asked. Any other exception ends the process; the last checkpoint is good.
+    words reach whoever asked; so does any exception of `forward` and `predict`. Another one elsewhere ends the process; the
+    last checkpoint is good.
     """
 
     @abstractmethod
@@ -32,14 +36,14 @@ class Network(ABC):
         """Seed every generator with `seed` and make network and optimizer anew."""
 
     @abstractmethod
-    def forward(self, seed: int, batch: Array) -> Any:
+    def forward(self, seed: int, batch: Array) -> ArrayLike:
         """Seed every generator with `seed`, run `batch` (n, *sample shape) in training mode, and keep what `apply` needs.
 
         Returns (n, width). May be called again before `apply`: then only the last call counts, running statistics included.
         """
 
     @abstractmethod
-    def apply(self, gradient: Array) -> Any | None:
+    def apply(self, gradient: Array) -> ArrayLike | None:
         """Backward from `gradient` (n, width) through what `forward` kept, then one step of the optimizer.
 
         Returns the gradient with respect to the batch, taken before the step; None is enough for a first stage. Raises:
@@ -59,7 +63,7 @@ class Network(ABC):
         """Go on from what `weights` and `optimizer_state` once returned, now numpy arrays. `reset` was called just before."""
 
     @abstractmethod
-    def predict(self, weights: Arrays, batch: Array) -> Any:
+    def predict(self, weights: Arrays, batch: Array) -> ArrayLike:
         """(n, width) by these weights, in evaluation mode. What `forward` kept, the weights in training and the generators
         stay as they are."""
 
@@ -111,7 +115,7 @@ class OwnNetwork(Backend):
         if seed != self._seed and self._applied == 0:
             self.reset(seed)
         self._kept = None
-        predictions = self._checked(self._network.forward(step_seed(seed, step, self._stage), _floats(batch)), batch)
+        predictions = self._run(partial(self._network.forward, step_seed(seed, step, self._stage)), batch)
         self._kept = _Kept(step, seed, batch, predictions.shape)
         return predictions
 
@@ -135,10 +139,10 @@ class OwnNetwork(Backend):
         return _floats(slope) if want_input_gradient and slope is not None else None
 
     def evaluate(self, batch: Array) -> Array:
-        return self._checked(self._network.predict(self._weights(), _floats(batch)), batch)
+        return self._run(partial(self._network.predict, self._weights()), batch)
 
     def infer(self, batch: Array) -> Array:
-        return self._checked(self._network.predict(self._snapshot, _floats(batch)), batch)
+        return self._run(partial(self._network.predict, self._snapshot), batch)
 
     def score(self, batch: Array, embeddings: bool) -> Evaluation:
         """Embeddings are not known here."""
@@ -188,23 +192,28 @@ class OwnNetwork(Backend):
     def _weights(self) -> dict[str, Array]:
         return _copied(self._network.weights())
 
-    def _checked(self, predictions: Any, batch: Array) -> Array:
-        found = _floats(predictions)
+    def _run(self, forward: Callable[[Array], ArrayLike], batch: Array) -> Array:
+        """Raises: ValueError when the network fails, or returns something else than (n, width) finite numbers."""
+        try:
+            found = _floats(forward(_floats(batch)))
+        except Exception as error:  # the user's network may raise anything
+            name = type(self._network).__name__
+            raise ValueError(f"{name} does not take a batch of {batch.shape}: {error}") from error
         if found.ndim != 2 or len(found) != len(batch):
-            raise ValueError(f"the network does not take {batch.shape}: it returned {found.shape}, not (n, width)")
+            raise ValueError(f"the network returned {found.shape}, expected ({len(batch)}, width)")
         if not np.isfinite(found).all():
             raise ValueError("predictions are not finite")
         self._width = found.shape[1]
         return found
 
 
-def _floats(array: Any) -> Array:
+def _floats(array: ArrayLike) -> Array:
     """A copy: what came from the wire is read-only, and a network may change what it is given."""
-    return np.array(array, np.float32, order="C")
+    return np.asarray(array).astype(np.float32, order="C")
 
 
 def _copied(arrays: Arrays) -> dict[str, Array]:
-    return {name: np.array(array, order="C") for name, array in arrays.items()}
+    return {name: np.asarray(array).copy(order="C") for name, array in arrays.items()}
 
 
 def _section(arrays: Arrays, prefix: str) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from active_learner.sources.evolution import Evolution
 
 ROUNDS = 3
 POPULATIONS = (50, 500)
-SLICE_S = 1.5
+SLICE_S = 1.0
 """CPU seconds of each measurement."""
 NUMPY, DEAP = "numpy, sources/evolution.py", "DEAP"
 NO_DEAP = "deap: not installed, pip install deap"

@@ -67,7 +67,7 @@ def bench(seeds: int = SEEDS) -> Outcome:
     learned: dict[int, list[Guessed]] = {labels: [] for labels in LABELS}
     bred: dict[str, list[list[float]]] = {TRUE: [], NETWORK: [], CHANCE: []}
     for seed in range(seeds):
-        drawn = np.random.default_rng(seed).permutation(len(genomes))
+        drawn = _generator("labels", seed).permutation(len(genomes))
         networks = {labels: taught(genomes[drawn[:labels]], seed) for labels in LABELS}
         for labels, network in networks.items():
             learned[labels].append(guessed(network, tested))
@@ -134,14 +134,14 @@ def all_bred(seed: int) -> Genomes:
     """The distinct genomes of EVOLUTIONS evolutions by the true rating, shuffled."""
     seeds = range(seed * EVOLUTIONS, (seed + 1) * EVOLUTIONS)
     distinct = np.unique(np.concatenate([genomes for one in seeds for genomes in breed(rate, one)]), axis=0)
-    return np.random.default_rng(seed).permutation(distinct)
+    return _generator("shuffled", seed).permutation(distinct)
 
 
 def both_kinds(count: int, seed: int) -> Genomes:
     """Half random, half bred, in no order."""
     half = count // 2
     rows = np.concatenate([_random(count - half, seed), all_bred(seed)[:half]])
-    return np.random.default_rng(seed).permutation(rows)
+    return _generator("shuffled", seed).permutation(rows)
 
 
 def taught(genomes: Genomes, seed: int) -> nn.Module:
@@ -178,7 +178,7 @@ def expected_rating(network: nn.Module) -> Fitness:
 
 def any_rating(seed: int) -> Fitness:
     """What evolution comes to without selection."""
-    drawn = np.random.default_rng(seed)
+    drawn = _generator("chance", seed)
     return lambda genomes: drawn.random(len(genomes))
 
 
@@ -190,8 +190,13 @@ def _chances(network: nn.Module, genomes: Genomes) -> NDArray[np.float32]:
     return chances
 
 
+def _generator(purpose: str, seed: int) -> np.random.Generator:
+    """One stream for each purpose: the evolution's first generation comes from its bare seed and must occur nowhere else."""
+    return np.random.default_rng([seed, *purpose.encode()])
+
+
 def _random(count: int, seed: int) -> Genomes:
-    return np.random.default_rng(seed).integers(0, 2, (count, BITS), dtype=np.uint8)
+    return _generator("genomes", seed).integers(0, 2, (count, BITS), dtype=np.uint8)
 
 
 def _shares(genomes: Genomes) -> list[float]:

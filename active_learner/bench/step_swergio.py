@@ -78,9 +78,8 @@ def _trainer(port: int, steps: int, ready: Any, results: Any) -> None:
 
     def on_applied(message: dict[str, Any]) -> dict[str, Any] | None:
         nonlocal begun
-        now = time.perf_counter()
-        taken.append(now - begun)
-        begun = now
+        before, begun = begun, time.perf_counter()
+        taken.append(begun - before)
         if len(taken) < steps:
             return batch()
         results.put(step_task.Steps.of(taken))

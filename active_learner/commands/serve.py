@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -63,7 +64,8 @@ async def _serve(config: Config, goals: Goals) -> int:
 
 def parts_of(config: Config, goals: Goals) -> TrainerParts:
     """Everything that the trainer is made of. Raises: ConfigError, BadNetwork, BadSample."""
-    from active_learner.config.loading import base_dir, run_dir, write_resolved
+    from active_learner.config import run_folder
+    from active_learner.config.loading import base_dir, run_dir
     from active_learner.config.sample import held_out as held_out_rows
     from active_learner.config.sample import resolve
     from active_learner.losses import load_loss
@@ -78,9 +80,8 @@ def parts_of(config: Config, goals: Goals) -> TrainerParts:
     _check_goals(goals, held_out is not None)
     loss = load_loss(config.trainer.loss, base_dir(config))
     strategies = {"": load_strategy(config.trainer.strategy), "random": load_strategy("random")}
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "config.resolved.yaml").exists():
-        write_resolved(config, folder / "config.resolved.yaml")
+    for note in run_folder.prepare(config).notes:
+        logging.getLogger(__name__).info(note)
     return TrainerParts(
         config=config,
         spec=spec,

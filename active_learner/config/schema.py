@@ -95,7 +95,9 @@ class TrainerConfig(Section):
 class StageConfig(Section):
     """What one stage of a chain has otherwise than `evaluator`; None: as there."""
 
-    network: str | None = Field(None, pattern=r"^[\w.]+:[\w.]+$", description="module:factory that returns a torch.nn.Module")
+    network: str | None = Field(
+        None, pattern=r"^[\w.]+:[\w.]+$", description="module:factory that returns a torch.nn.Module"
+    )
     arguments: dict[str, Any] | None = None
     optimizer: str | None = None
     learning_rate: Annotated[float, Field(gt=0.0)] | None = None

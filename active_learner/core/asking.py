@@ -53,7 +53,7 @@ RANDOM = "random"
 
 
 class AskingMachine(Machine[Event, Command]):
-    """`labeled`: keys that have a label. `open_questions`: of an earlier trainer. `holding`: a round is under way."""
+    """`labeled`: keys that have a label. `open_questions` of an earlier trainer, and who `skipped` which. `holding`: a round is under way."""
 
     TABLE: ClassVar[dict[tuple[str, str], str]] = {
         ("*", "candidates"): "_hear_candidates",
@@ -102,6 +102,7 @@ class AskingMachine(Machine[Event, Command]):
         at: float,
         labeled: Iterable[str] = (),
         open_questions: Sequence[AskedQuestion] = (),
+        skipped: Iterable[tuple[str, str]] = (),
         round: int = 0,
         model_version: int = 0,
         holding: bool = False,
@@ -112,6 +113,8 @@ class AskingMachine(Machine[Event, Command]):
         self.pool = pool
         self.labeled = set(labeled)
         self.batch = AcquisitionBatch(open_questions, at)
+        for question, annotator in skipped:
+            self.batch.skip(question, annotator)
         self.intake = Intake(pool, self._is_known, name, at)
         self.round = round
         self.model_version = model_version

@@ -83,7 +83,8 @@ class Relay:
         self._run(self.membership.received(connection, frames, at))
 
     def tick(self, at: float) -> None:
-        """Every quarter second."""
+        """Every quarter second. Queues come first: a dead connection with a queue is not found by a PROBE at its end."""
+        self.flush()
         self._run(self.membership.tick(at))
 
     def flush(self) -> None:

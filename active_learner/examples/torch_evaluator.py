@@ -2,14 +2,13 @@
 
 import asyncio
 import sys
-from typing import Any
 
 import torch
 
 from active_learner.config.loading import address_of, load, run_dir
 from active_learner.examples.torch_networks import digits
 from active_learner.peer import Peer
-from active_learner.serving import Array, Arrays, Network, serve_evaluator
+from active_learner.serving import Array, ArrayLike, Arrays, Network, serve_evaluator
 
 
 class Digits(Network):
@@ -18,7 +17,7 @@ class Digits(Network):
         self.net = digits()
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3)
 
-    def forward(self, seed: int, batch: Array) -> Any:
+    def forward(self, seed: int, batch: Array) -> ArrayLike:
         torch.manual_seed(seed)
         self.output = self.net.train()(torch.from_numpy(batch))
         return self.output.detach()
@@ -42,7 +41,7 @@ class Digits(Network):
         for name, key, value in ((*name.split(), value) for name, value in optimizer_state.items()):
             self.optimizer.state[self.net.get_parameter(name)][key] = torch.from_numpy(value)
 
-    def predict(self, weights: Arrays, batch: Array) -> Any:
+    def predict(self, weights: Arrays, batch: Array) -> ArrayLike:
         values = {name: torch.from_numpy(one) for name, one in weights.items()}
         return torch.func.functional_call(self.net.eval(), values, torch.from_numpy(batch))
 

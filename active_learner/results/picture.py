@@ -87,7 +87,8 @@ def first_numbers(features: NDArray[Any]) -> str:
 def _image(pixels: NDArray[np.float64], brightest: float, alt: str) -> Markup:
     height, width = pixels.shape
     source = "data:image/png;base64," + b64encode(grey_png(pixels, brightest)).decode()
-    return Markup(f'<img src="{source}" alt="{escape(alt)}" width="{width}" height="{height}">')
+    # Safe: base64 has no markup, the text is escaped, the rest are numbers.
+    return Markup(f'<img src="{source}" alt="{escape(alt)}" width="{width}" height="{height}">')  # nosec B704
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

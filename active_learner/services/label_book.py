@@ -29,6 +29,8 @@ class History:
     term: int
     labeled: frozenset[str]
     open_questions: tuple[AskedQuestion, ...]
+    skipped: tuple[tuple[str, str], ...]
+    """Open questions and who skipped them."""
     plans: tuple[tuple[Plan, RoundResult | None], ...]
     pool: bytes | None
     untrained: bool
@@ -71,6 +73,7 @@ class LabelBook:
         store = self._store
         store.open(self._experiment, self._spec)
         labels, plans = store.labels(), store.plans()
+        open_questions = self._still_open({label.key for label in labels})
         self._features.update((question.key, question.features) for question, _ in store.questions())
         self._features.update((label.key, label.features) for label in labels)
         trained = dict(zip(plans[-1][0].rows, plans[-1][0].values, strict=True)) if plans else {}
@@ -78,11 +81,22 @@ class LabelBook:
             run=store.run,
             term=store.next_term(),
             labeled=frozenset(label.key for label in labels),
-            open_questions=tuple(store.open_questions()),
+            open_questions=open_questions,
+            skipped=self._skips({question.id for question in open_questions}),
             plans=tuple(plans),
             pool=store.load_pool(),
             untrained=any(trained.get(label.key) != label.value for label in labels),
         )
+
+    def _still_open(self, labeled: set[str]) -> tuple[AskedQuestion, ...]:
+        """A trainer that died between an answer's commit and the closing of its question left it open."""
+        questions = self._store.open_questions()
+        self._store.close_questions([question.id for question in questions if question.key in labeled], "answered")
+        return tuple(question for question in questions if question.key not in labeled)
+
+    def _skips(self, open_ids: set[str]) -> tuple[tuple[str, str], ...]:
+        last = {(event.question, event.annotator): event.action for event in self._store.events()}
+        return tuple(place for place, action in last.items() if action == "skip" and place[0] in open_ids)
 
     async def make_plan(self, template: Callable[[tuple[str, ...], tuple[int, ...], bool], Plan]) -> Plan | None:
         """A plan of all labels there are, committed; None: there are none. `template` gets keys, labels, and whether

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from active_learner.core.pool import Pool
 from active_learner.core.records import RoundResult
 from active_learner.results import metrics
+from active_learner.results.record import VALIDATION_FILE
 from active_learner.services.label_book import LabelBook
 
 Array = NDArray[Any]
-VALIDATION_FILE = "validation.npz"
 
 
 class RunFiles:

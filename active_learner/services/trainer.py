@@ -134,6 +134,7 @@ class Trainer(Service):
             at=_now(),
             labeled=history.labeled,
             open_questions=history.open_questions,
+            skipped=history.skipped,
             round=history.plans[-1][0].round if history.plans else 0,
             model_version=history.plans[-1][0].last_step if history.plans else 0,
             holding=unfinished or (history.untrained and not history.open_questions),

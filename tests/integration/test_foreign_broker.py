@@ -147,7 +147,7 @@ def test_a_peer_recovers_from_unknown(lines: Lines) -> None:
     peer.say("BYE", why="as if the broker had forgotten it")
     peer.say("PING", id="still there?")
     old = peer.session
-    within(10, lambda: peer.receive(0.01) or (peer.ready and peer.session != old))
+    within(10, lambda: (peer.receive(0.01), peer.ready and peer.session != old)[1])
     other.tell("control", "LOG_LINE", **log(1))
     assert heard(peer, "LOG_LINE").session == other.session
 
@@ -164,7 +164,7 @@ def test_a_name_of_a_live_peer_is_refused(lines: Lines) -> None:
     owner = lines.peer("owner", "control", experiment="names")
     line = lines.stranger()
     line.say("HELLO", **owner.hello | {"instance": "01"})
-    answer = within(10, lambda: owner.receive(0) or line.hear(0.05))
+    answer = within(10, lambda: (owner.receive(0), line.hear(0.05))[1])
     assert (answer.name, answer.fields["code"]) == ("REFUSED", "name_taken")
 
 

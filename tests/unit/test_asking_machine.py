@@ -395,6 +395,16 @@ def test_questions_of_an_earlier_trainer_stay_open_with_their_ids() -> None:
     assert later.handle(a.Tick(0.0)) == [a.SendQuestions(questions, "")]
 
 
+def test_skips_of_an_earlier_trainer_count() -> None:
+    _, (first, second) = asking()
+    later = AskingMachine(
+        RULES, Pool(10, 2), name="run-2", at=0.0, open_questions=[first, second], skipped=[(first.id, "ann")]
+    )
+    later.handle(a.LabelerHere("ann", True, 0.0))
+    later.handle(answered(second))
+    assert later.handle(a.Tick(1.0)) == [a.CloseQuestions((first.id,), "skipped"), a.WantRound()]
+
+
 def test_the_unasked_batch_that_waits_longest_is_dropped_when_too_many_wait() -> None:
     one = machine()
     for number in range(257):

@@ -162,6 +162,14 @@ def test_a_member_that_dies_with_a_queue_is_given_up(wires: Wires) -> None:
     assert wires.relay.backlogs == {}
 
 
+def test_a_member_that_dies_with_a_queue_is_found_by_the_next_tick(wires: Wires) -> None:
+    wires.full.add("b")
+    wires.say("a", order(0), ROOM)
+    wires.dead.add("b")
+    wires.relay.tick(1.0)
+    assert [one.why for one in wires.heard("c", Presence) if one.event == "left"] == ["gone"]
+
+
 def test_the_sender_s_own_death_ends_the_telling(wires: Wires) -> None:
     wires.dead.update("ab")
     wires.say("a", order(0), ROOM)
