@@ -243,7 +243,7 @@ class Answering(Machine[Event, Command]):
 
     def _undo(self, event: Replied) -> list[Command]:
         question = self._decisions[event.question].question
-        assert question is not None  # nosec B101
+        assert question is not None
         sent = self._record(replace(event, value=None), question)
         self._open.pop(event.question, None)
         self._take(QuestionArrived(question))

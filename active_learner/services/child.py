@@ -73,7 +73,7 @@ class Child:
 
     async def wait(self) -> int:
         """Its exit code, when all that it said was heard."""
-        assert self._process is not None  # nosec B101: start() comes first
+        assert self._process is not None  # start() comes first
         code = await self._process.wait()
         await asyncio.wait(self._readers, timeout=0.5)  # a grandchild may keep the pipe open
         for reader in self._readers:
