@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foreign_evaluator import ROOMS, Evaluator
-from foreign_session import Peer, Refused
+from foreign_session import POLL, Peer, Refused
 from foreign_wire import Array, Message
 
 FIRST_AGAIN, LAST_AGAIN, FULL_AGAIN = 1.0, 8.0, 5.0
@@ -150,7 +150,7 @@ def main() -> int:
         peer.begin(30)
         print(f"ready: {options.role} {peer.session}", flush=True)
         while True:
-            message = peer.receive(0)
+            message = peer.receive(POLL)
             if message:
                 role.heard(message)
             role.tick()

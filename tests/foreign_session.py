@@ -101,7 +101,7 @@ class Peer(Line):
         while not self.ready:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.name}: no session within {seconds} s")
-            self.receive(0)
+            self.receive(POLL)
 
     def tell(self, room: str, kind: str, /, **fields: Any) -> None:
         """Says it in a room of the experiment; without a session it is lost, and will be asked for again."""

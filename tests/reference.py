@@ -18,7 +18,7 @@ def hashed(text: str) -> int:
 
 
 def trained(
-    run: Path, seed: int, make: Callable[[], list[Any]], optimizer: Callable[[Any], Any], loss: Any
+    run: Path, seed: int, make: Callable[[], list[Any]], optimizer: Callable[[Any], Any], loss: Any, dtype: Any = "f4"
 ) -> list[Any]:
     """The network's stages after all rounds; `loss(predictions, targets)` runs backward or returns the gradient."""
     torch.set_num_threads(1)
@@ -28,7 +28,10 @@ def trained(
         stages.append(part())
     optimizers = [optimizer(stage.parameters()) for stage in stages]
     store = sqlite3.connect(run / "labels.db")
-    samples = {key: np.frombuffer(blob, np.float32) for key, blob in store.execute("SELECT key, features FROM samples")}
+    samples = {
+        key: np.frombuffer(blob, dtype).astype(np.float32)
+        for key, blob in store.execute("SELECT key, features FROM samples")
+    }
     for plan in (json.loads(text) for (text,) in store.execute("SELECT plan FROM plans ORDER BY round")):
         features, targets = np.stack([samples[key] for key in plan["rows"]]), np.array(plan["values"])
         rows, size, step = len(targets), plan["batch_size"], plan["first_step"]

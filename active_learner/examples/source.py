@@ -29,7 +29,7 @@ async def main(config: Config) -> None:
         peer.on_presence, peer.on_message = look, lambda heard: None
         await peer.join(config.rooms.control)
         await peer.join(room)
-        while await trainer_came.wait():  # a trainer that comes again has forgotten its pool
+        while await trainer_came.wait():  # one that comes again may have lost some
             trainer_came.clear()
             for start in range(0, len(rows), 64):
                 await propose(peer, room, Candidates(secrets.token_hex(16), "propose", rows[start : start + 64], False))

@@ -11,7 +11,7 @@ Five qualities give points, each in proportion to how much of it there is, betwe
 
 The rating is the sum less 0.9 (this ear is not easily pleased), rounded to a whole number within 0..5; with fewer than
 six beats that sound it is 0 (silence has breath, but is no melody). The points are graded because a count of kept rules
-has a sharp edge at each rule: a network learns that far more slowly (DESIGN.md).
+has a sharp edge at each rule: a network learns that worse (DESIGN.md, 3.19).
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import select
@@ -66,7 +67,8 @@ class Shell:
         with self._told:
             while (found := self._next(words)) is None:
                 left = deadline - time.monotonic()
-                assert left > 0 and self._reader.is_alive(), f"no line with {words!r} in:\n{self.text}"
+                assert left > 0, f"not within {PATIENCE_S:.0f} s: {words!r} in:\n{self.text}"
+                assert self._reader.is_alive(), f"it ended and never said {words!r}:\n{self.text}"
                 self._told.wait(min(left, 0.5))
         return found
 
@@ -102,10 +104,8 @@ class Shell:
     def clear_away(self) -> None:
         """Whatever its state, also of what it started."""
         if self.process.poll() is None or self._reader.is_alive():
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 self.signal(signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         self.process.wait()
         self._reader.join()
 
@@ -161,7 +161,10 @@ class Hand:
     async def _until(self, wanted: Callable[[StatusReport], bool]) -> StatusReport:
         last: StatusReport | None = None
         try:
-            async with asyncio.timeout(PATIENCE_S), Peer(experiment=self.name, role="watch", address=self.address) as peer:
+            async with (
+                asyncio.timeout(PATIENCE_S),
+                Peer(experiment=self.name, role="watch", address=self.address) as peer,
+            ):
                 peer.on_presence = lambda room, member, here, why: ask() if here and member.role == "trainer" else None
 
                 def ask() -> None:

@@ -68,8 +68,9 @@ class Process:
         """Waits for its end; all its lines are then in `lines`."""
         code = self.process.wait(DEADLINE)
         self.reader.join(DEADLINE)
-        while (line := self.waiting.get(timeout=DEADLINE)) is not None:
-            self.lines.append(line)
+        while not self.waiting.empty():
+            if line := self.waiting.get():
+                self.lines.append(line)
         return code
 
     def kill(self) -> None:

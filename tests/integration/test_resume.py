@@ -72,7 +72,9 @@ def test_labels_imported_before_the_first_start_train_round_0_and_never_again(tm
     """The tutorial's own file: a quoted tuple of bits and a rating, `3` and `3.0` alike."""
     ratings = [number % 6 for number in range(30)]
     genomes = [tuple((number >> bit) & 1 for bit in range(128)) for number in range(1, 31)]
-    rows = [f'"{genome}",{rating}{".0" if rating % 2 else ""}\n' for genome, rating in zip(genomes, ratings, strict=True)]
+    rows = [
+        f'"{genome}",{rating}{".0" if rating % 2 else ""}\n' for genome, rating in zip(genomes, ratings, strict=True)
+    ]
     (tmp_path / "ratings.csv").write_text("".join(rows))
     imported = call("labels", "import", "melody", "ratings.csv", cwd=tmp_path)
     assert imported.returncode == 0, imported.stderr
@@ -81,7 +83,7 @@ def test_labels_imported_before_the_first_start_train_round_0_and_never_again(tm
     up(tmp_path, "melody", "--rounds", "1")
     [line] = metrics(tmp_path, "melody")
     assert (line["round"], line["labels"], line["model_version"]) == (0, 30, 20)
-    (network,) = trained(tmp_path / "runs" / "melody", 0, lambda: [tutorial_network], adam, ours)
+    (network,) = trained(tmp_path / "runs" / "melody", 0, lambda: [tutorial_network], adam, ours, dtype="u1")
     assert digest(network) == line["digest"]
 
     options = ("--set", "source.interval_s=0.0", "--set", "labeler.delay_s=0.0")
