@@ -80,7 +80,7 @@ def parts_of(config: Config, goals: Goals) -> TrainerParts:
     _check_goals(goals, held_out is not None)
     loss = load_loss(config.trainer.loss, base_dir(config))
     strategies = {"": load_strategy(config.trainer.strategy), "random": load_strategy("random")}
-    for note in run_folder.prepare(config).notes:
+    for note in run_folder.prepare(config).notes[1:]:  # the first, new or resumed, is in the ready line
         logging.getLogger(__name__).info(note)
     return TrainerParts(
         config=config,

@@ -1,4 +1,4 @@
-"""A loss of one's own: for ratings, where 4 is nearly right when 5 was given. Used as `trainer.loss: active_learner.examples.torch_losses:ordinal`."""
+"""A loss of one's own, for ratings: 4 is nearly right when 5 was given. `trainer.loss` names it as module:ordinal."""
 
 from __future__ import annotations
 

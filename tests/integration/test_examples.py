@@ -80,9 +80,11 @@ def reference(folder: Path) -> str:
 
 
 def test_the_evaluator_trains_to_the_digest_of_ours(tmp_path: Path, start: Start) -> None:
-    start("torch_evaluator")
+    example = start("torch_evaluator")
     with Up(*up("evaluator.role=elsewhere"), cwd=tmp_path) as run:
         code, out, _ = run.ended()
+    example.terminate()
+    assert example.wait(timeout=30) == 0
     assert code == 0, "".join(run.lines)
     assert out.startswith("result: rounds=2 ")
     line = last_result(tmp_path)
