@@ -29,6 +29,14 @@ def seed_of(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
+def digest_of(entries: dict[str, Array]) -> str:
+    sha = hashlib.sha256()
+    for name, entry in sorted(entries.items(), key=lambda one: one[0].encode()):
+        shape = ",".join(map(str, entry.shape))
+        sha.update(b"\0".join([name.encode(), entry.dtype.encode(), shape.encode(), little_endian(entry.values)]))
+    return sha.hexdigest()
+
+
 def softmax(logits: list[float]) -> list[float]:
     top = max(logits)
     powers = [math.exp(one - top) for one in logits]
@@ -70,14 +78,11 @@ class Network:
         self.weight, self.bias = [list(line) for line in state["weight"]], list(state["bias"])
 
     def digest(self) -> str:
-        """SHA-256 of the state: entries `bias` and `weight`, in this order, as 64 bit floats."""
-        sha = hashlib.sha256()
+        """SHA-256 of the state, as 64 bit floats."""
         flat = [value for line in self.weight for value in line]
-        entries = {"bias": (self.bias, [len(self.bias)]), "weight": (flat, [len(self.weight), len(self.weight[0])])}
-        for name, (values, shape) in sorted(entries.items()):
-            sha.update(b"\0".join([name.encode(), b"<f8", ",".join(map(str, shape)).encode(), b""]))
-            sha.update(little_endian(Array.of("<f8", tuple(shape), values).values))
-        return sha.hexdigest()
+        shape = (len(self.weight), len(self.weight[0]))
+        entries = {"weight": Array.of("<f8", shape, flat), "bias": Array.of("<f8", shape[:1], self.bias)}
+        return digest_of(entries)
 
 
 class Evaluator:

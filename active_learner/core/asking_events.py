@@ -45,6 +45,8 @@ class CandidatesHeard:
     text: str
     """Why rows were refused."""
     at: float
+    places: tuple[int, ...] | None = None
+    """Where the fit rows stood in the batch, which is scored whole; None: no row was refused."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

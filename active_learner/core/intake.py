@@ -67,7 +67,7 @@ class Intake:
     def knows_scores(self, event: ScoresHeard) -> bool:
         """They are for a parked batch or a refresh of ours, and have its number of rows."""
         parked = self._parked.get(event.re)
-        rows = len(parked.keys) if parked is not None else len(self._refreshing.get(event.re, ()))
+        rows = _size(parked) if parked is not None else len(self._refreshing.get(event.re, ()))
         return rows > 0 and event.probabilities.shape == (rows, self.pool.classes)
 
     def score(self, event: ScoresHeard) -> list[Command]:
@@ -111,7 +111,8 @@ class Intake:
                 continue
             new += self.pool.add(key, batch.features[row])
             if scores is not None:
-                self.pool.score(key, scores.probabilities[row], scores.model_version)
+                place = row if batch.places is None else batch.places[row]
+                self.pool.score(key, scores.probabilities[place], scores.model_version)
         if new:
             self.last_new_at = batch.at if scores is None else scores.at
         return self._receipt(batch, new, self.pool.evict())
@@ -125,3 +126,8 @@ class Intake:
         if len(self._receipts) > RECEIPTS_LIMIT:
             self._receipts.popitem(last=False)
         return receipt
+
+
+def _size(batch: CandidatesHeard) -> int:
+    """Rows of the batch as it was said."""
+    return len(batch.keys) if batch.places is None else len(batch.keys) + batch.refused

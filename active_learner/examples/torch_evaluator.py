@@ -1,4 +1,4 @@
-"""An evaluator of one's own: PyTorch's calls, serve_evaluator does the rest. Started with a configuration and its keys."""
+"""An evaluator of one's own: PyTorch's calls, serve_evaluator does the rest. Started with a configuration, as `up`."""
 
 import asyncio
 import sys

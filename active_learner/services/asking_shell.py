@@ -98,9 +98,11 @@ class AskingShell:
     def candidates_heard(self, message: Candidates, session: int, sender: Member | None) -> None:
         if sender is not None:
             self._names[session] = sender.name
-        keys, features, text = _fit_rows(message.features, self._spec)
+        places, features, text = _fit_rows(message.features, self._spec)
+        keys = tuple(content_key(row) for row in features)
         refused = len(message.features) - len(keys) if message.features.ndim else 1
-        self.handle(told.CandidatesHeard(message.id, session, keys, features, refused, text, _now()))
+        among = places if refused else None
+        self.handle(told.CandidatesHeard(message.id, session, keys, features, refused, text, _now(), among))
 
     def scores_heard(self, message: Scores) -> None:
         self.handle(told.ScoresHeard(message.re, message.model_version, message.probabilities, _now()))
@@ -186,27 +188,27 @@ class AskingShell:
         self._spawn(self._book.save_pool(self.machine.pool.dump()))
 
 
-def _fit_rows(features: Features, spec: SampleSpec) -> tuple[tuple[str, ...], Features, str]:
-    """Keys and canonical rows of those candidates that are samples of the experiment, and why others are not."""
+def _fit_rows(features: Features, spec: SampleSpec) -> tuple[tuple[int, ...], Features, str]:
+    """Which candidates are samples of the experiment, these in its dtype, and why others are not."""
     if features.shape[1:] != spec.shape:
         text = f"samples are {features.shape[1:]}, the experiment's are {spec.shape}"
         return (), np.empty((0, *spec.shape), spec.dtype), text
     try:
-        rows = canonical(features, spec)
-        return tuple(content_key(row) for row in rows), rows, ""
+        return tuple(range(len(features))), canonical(features, spec), ""
     except ValueError:
         return _row_by_row(features, spec)
 
 
-def _row_by_row(features: Features, spec: SampleSpec) -> tuple[tuple[str, ...], Features, str]:
-    rows, text = [], ""
+def _row_by_row(features: Features, spec: SampleSpec) -> tuple[tuple[int, ...], Features, str]:
+    rows: dict[int, Features] = {}
+    text = ""
     for number, row in enumerate(features):
         try:
-            rows.append(canonical(row, spec))
+            rows[number] = canonical(row, spec)
         except ValueError as error:
             text = text or f"row {number} {error}"
-    kept = np.stack(rows) if rows else np.empty((0, *spec.shape), spec.dtype)
-    return tuple(content_key(row) for row in kept), kept, text
+    kept = np.stack(list(rows.values())) if rows else np.empty((0, *spec.shape), spec.dtype)
+    return tuple(rows), kept, text
 
 
 def _now() -> float:

@@ -11,6 +11,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))
 
+from foreign_evaluator import digest_of, seed_of
 from foreign_session import Line, Peer
 from foreign_wire import Array, Malformed, Message, decode, encode
 
@@ -106,6 +107,13 @@ def test_the_examples_of_the_specification_are_written_byte_by_byte() -> None:
     frames = encode("GRADIENT", "digits/trainoutput", fields, session=258, sequence=4)
     assert frames == [bytes.fromhex(GRADIENT_BYTES)]
     assert decode(frames) == Message("GRADIENT", "digits/trainoutput", 258, 4, fields)
+
+
+def test_the_numbers_of_the_specification() -> None:
+    assert seed_of("step/7/1/0") == 3509351651903582464
+    assert sorted(range(5), key=lambda row: (seed_of(f"epoch/7/0/0/{row}"), row)) == [3, 2, 0, 4, 1]
+    digest = "e293e11b3f29b8a1a1fc51cded9f51cdff63343d0531861dd8f3ad4fe65cbda5"
+    assert digest_of({"w": Array.of("<f4", (2,), [1.0, -0.5])}) == digest
 
 
 def test_a_large_array_is_a_raw_frame_and_a_wrong_bit_is_seen() -> None:

@@ -12,6 +12,7 @@ from tests.integration.foreign_process import PEER, Process, Processes, free_por
 
 pytestmark = pytest.mark.integration
 
+KEEP = ("--checkpoints", "checkpoints.json")
 CONFIG = """
 name: foreign
 seed: 1
@@ -43,8 +44,8 @@ class Experiment(Processes):
     def peer(self, role: str, *options: str) -> Process:
         return self.start(PEER, role, "--address", self.address, "--experiment", "foreign", *options)
 
-    def evaluator(self) -> Process:
-        process = self.peer("evaluator", "--checkpoints", "checkpoints.json")
+    def evaluator(self, *options: str) -> Process:
+        process = self.peer("evaluator", *options)
         process.line("ready:")
         return process
 
@@ -88,7 +89,7 @@ def ended(process: Process) -> list[str]:
 
 def test_three_rounds_with_foreign_peers(experiment: Experiment) -> None:
     experiment.broker()
-    evaluator = experiment.evaluator()
+    evaluator = experiment.evaluator(*KEEP)
     labeler, source = experiment.peer("labeler"), experiment.peer("source")
     for process in (labeler, source):
         process.line("ready:")
@@ -104,27 +105,42 @@ def test_peers_that_start_after_the_trainer_and_a_source_that_ends_early(experim
     serve = experiment.serve()
     experiment.peer("source", "--count", "30")
     experiment.peer("labeler")
-    evaluator = experiment.evaluator()
+    evaluator = experiment.evaluator(*KEEP)
     serve.end()
     check(experiment, serve, ended(evaluator))
 
 
 def test_an_evaluator_that_is_killed_goes_on_from_its_checkpoint(experiment: Experiment) -> None:
     experiment.broker()
-    first = experiment.evaluator()
+    first = experiment.evaluator(*KEEP)
     experiment.peer("labeler")
     experiment.peer("source")
     serve = experiment.serve()
     first.line("promoted: 1 ")
     first.kill()
-    second = experiment.evaluator()
+    second = experiment.evaluator(*KEEP)
     serve.end()
     check(experiment, serve, first.lines + ended(second))
 
 
+def test_an_evaluator_that_lost_everything_computes_the_same_weights_again(experiment: Experiment) -> None:
+    experiment.broker()
+    first = experiment.evaluator()
+    experiment.peer("labeler")
+    experiment.peer("source")
+    serve = experiment.serve()
+    before = first.line("promoted: 1 ")
+    first.kill()
+    second = experiment.evaluator()
+    serve.end()
+    promoted = ended(second)
+    check(experiment, serve, [before, *promoted])
+    assert before in promoted
+
+
 def test_a_broker_that_is_killed_and_started_again(experiment: Experiment) -> None:
     broker = experiment.broker()
-    evaluator = experiment.evaluator()
+    evaluator = experiment.evaluator(*KEEP)
     experiment.peer("labeler")
     experiment.peer("source")
     serve = experiment.serve()

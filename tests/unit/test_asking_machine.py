@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from active_learner.core import asking_events as a
 from active_learner.core.asking import REPEAT_QUESTIONS_S, AskingMachine
@@ -84,6 +85,16 @@ def test_scored_candidates_enter_the_pool_and_are_receipted() -> None:
     assert one.handle(candidates("c", 1, 2, refused=1)) == []
     assert one.handle(scores("c", 0.9, 0.6)) == [a.SendReceipt(SOURCE, "c", 2, 0, 1, 0, "")]
     assert len(one.pool) == 2
+
+
+def test_a_batch_with_unfit_rows_is_scored_whole_and_each_fit_row_gets_its_own_score() -> None:
+    one = machine()
+    one.handle(replace(candidates("c", 1, 2, refused=2), places=(0, 3)))
+    assert one.handle(scores("c", 0.9, 0.6)) == []
+    assert one.intake.counters["stray_scores"] == 1
+    (receipt,) = one.handle(scores("c", 0.9, 0.6, 0.7, 0.8))
+    assert receipt == a.SendReceipt(SOURCE, "c", 2, 0, 2, 0, "")
+    assert [float(one.pool[key(n)].uncertainty) for n in (1, 2)] == pytest.approx([0.1, 0.2])
 
 
 def test_the_same_batch_again_gets_the_same_receipt_and_no_second_entry() -> None:
