@@ -185,7 +185,8 @@ class AskingMachine(Machine[Event, Command]):
         if not askable:
             if len(self.pool):
                 return "all cooling"
-            return "starved" if self._is_silent(at) and at >= self._starved_at else "tick"
+            starved = self.here.any_source and self._is_silent(at) and at >= self._starved_at
+            return "starved" if starved else "tick"
         if self.pool.scored() >= self.rules.pool_size:
             return "pool full"
         if self._nobody_scores(at) and len(self.pool) >= self.rules.pool_size:

@@ -33,6 +33,10 @@ class Attendance:
         return 0.0 if self._evaluator_away_since is None else at - self._evaluator_away_since
 
     @property
+    def any_source(self) -> bool:
+        return bool(self._sources)
+
+    @property
     def sources_ended(self) -> bool:
         """There are sources, and none has more to propose."""
         return bool(self._sources) and all(self._sources.values())

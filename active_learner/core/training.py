@@ -268,10 +268,8 @@ class TrainingMachine(Machine[Event, Command]):
     def _rest(self, at: float) -> list[Command]:
         self.place = None
         self._enter("idle", None)
-        commands: list[Command] = [ModelReady(self.applied)]
-        if self._ended_round is not None:
-            commands.append(RoundEnded(self._ended_round, self.applied))
-            self._ended_round = None
+        ended, self._ended_round = self._ended_round, None
+        commands: list[Command] = [ModelReady(self.applied) if ended is None else RoundEnded(ended, self.applied)]
         return [*commands, *self._plan(RoundWanted(at))] if self._round_wanted else commands
 
     # --- steps

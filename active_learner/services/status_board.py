@@ -87,5 +87,6 @@ class StatusBoard:
             who = f"{labelers} labeler{'s' if labelers != 1 else ''}" if labelers else "a labeler (none is here)"
             return f"waits for {len(asking.batch.unanswered())} answers of {who}"
         if asking.phase == "collecting":
-            return f"collects candidates: {len(asking.pool)} of {asking.rules.pool_size}"
+            missing = "" if asking.here.any_source else " (no source is here)"
+            return f"collects candidates: {len(asking.pool)} of {asking.rules.pool_size}{missing}"
         return asking.phase

@@ -156,9 +156,10 @@ class Hand:
 
     def until(self, wanted: Callable[[StatusReport], bool]) -> StatusReport:
         """The first report for which it is true; asks now, and follows what the trainer tells."""
-        return asyncio.run(self._until(wanted))
+        return asyncio.run(self.report(wanted))
 
-    async def _until(self, wanted: Callable[[StatusReport], bool]) -> StatusReport:
+    async def report(self, wanted: Callable[[StatusReport], bool]) -> StatusReport:
+        """As `until`, in a loop that runs."""
         last: StatusReport | None = None
         try:
             async with (

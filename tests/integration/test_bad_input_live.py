@@ -46,17 +46,169 @@ def test_no_numbers_in_predictions_or_gradients_halt_training_and_leave_the_weig
     (hand.folder / "nan-forward-30").touch()
     (hand.folder / "nan-loss-40").touch()
     shells = all_started(hand)
-    mended(hand, shells, "forward-30", 29, "step 30: evaluator: predictions of step 30 are not finite")
-    mended(hand, shells, "loss-40", 35, "step 36: the gradient of the loss is not finite")
+    mended(hand, shells, "forward-30", "step 30: evaluator: predictions are not finite in 8 of 8 rows")
+    mended(hand, shells, "loss-40", "step 36: the loss (nan) or its gradient is not finite")
     ends_right(hand, shells["serve"])
 
 
-def mended(hand: Hand, shells: dict[str, Shell], place: str, applied: int, words: str) -> None:
-    """Training is halted after step `applied` and says why; the fault is taken away and the evaluator started again."""
+def mended(hand: Hand, shells: dict[str, Shell], place: str, words: str) -> None:
+    """Training is halted and says why; the fault is taken away and the evaluator started again."""
     report = hand.until(lambda report: report.training == "halted")
-    assert (report.step, report.text) == (applied, f"training is halted: {words}")
+    assert report.text.startswith(f"training is halted: {words}")
     shells["serve"].wait_for(words)
     (hand.folder / f"nan-{place}").unlink()
     shells["evaluator"].signal(signal.SIGTERM)
     assert shells["evaluator"].ended() == 0
     shells["evaluator"] = hand.start("evaluator")
+
+
+async def hostile(address: str, story: Callable[[Peer], Awaitable[None]], role: str, *rooms: str) -> None:
+    """A peer of the test in the experiment, for the time of the story."""
+    async with asyncio.timeout(PATIENCE_S), Peer(experiment="digits", role=role, address=address) as peer:
+        for room in rooms:
+            await peer.join(room)
+        await story(peer)
+
+
+async def heard(peer: Peer, kind: type[Message]) -> Any:
+    """The next message of that kind."""
+    async for received in peer:
+        if isinstance(received.message, kind):
+            return received.message
+    raise AssertionError("closed")
+
+
+def test_hostile_peers_are_told_and_counted_and_the_run_ends_as_without_them(by_hand: Callable[..., Hand]) -> None:
+    hand = by_hand("labeler.delay_s=0.05")
+    shells = all_started(hand)
+    for command in ("serve", "evaluator"):
+        shells[command].wait_for("ready: ")
+    asyncio.run(attacked(hand.address))
+    counters = dict(hand.until(lambda report: report.round >= 1).counters)
+    assert counters["refused"] == 5
+    ends_right(hand, shells["serve"])
+    with sqlite3.connect(hand.run_dir / "labels.db") as store:
+        assert store.execute("SELECT DISTINCT annotator FROM events").fetchall() == [("simulated",)]
+        assert store.execute("SELECT count(*) FROM events").fetchall() == [(60,)]
+    shells["broker"].interrupt()
+    told = shells["broker"].wait_for("broker stopped")
+    assert "malformed 4" in told
+    assert all("Traceback" not in shell.text for shell in shells.values())
+
+
+async def attacked(address: str) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(hostile(address, wrong_candidates, "source", "evolution"))
+        group.create_task(hostile(address, wrong_labels, "labeler", "user"))
+        group.create_task(wrong_frames(address))
+
+
+async def wrong_candidates(peer: Peer) -> None:
+    """Of another shape; and one row among good ones that float32 cannot hold."""
+    peer.send("evolution", Candidates("wide", "propose", np.zeros((4, 65), np.float32), False))
+    receipts: dict[str, Taken] = {}
+    refusals: dict[str, StepRefused] = {}
+    mixed = np.full((3, 64), 0.5)
+    mixed[1, 7] = 1e300
+    peer.send("evolution", Candidates("mixed", "propose", mixed, False))
+    async for received in peer:
+        match received.message:
+            case Taken() as taken:
+                receipts[taken.re] = taken
+            case StepRefused() as refused:
+                refusals[refused.ticket] = refused
+        if len(receipts) + len(refusals) == 4:
+            break
+    assert (receipts["wide"].new, receipts["wide"].refused) == (0, 4)
+    assert receipts["wide"].text == "samples are (65,), the experiment's are (64,)"
+    assert "does not take" in refusals["wide"].text
+    assert (receipts["mixed"].new, receipts["mixed"].known, receipts["mixed"].refused) == (1, 1, 1)
+
+
+async def wrong_labels(peer: Peer) -> None:
+    """Outside of the classes; no label where one must be; a question that nobody asked."""
+    question: Question = await heard(peer, Question)
+
+    async def answered(question_id: str, value: int | None) -> tuple[str, str]:
+        answer = Answer(f"{question_id}-{value}", question_id, "mallory", 0, Action.ANSWER, value, 1.0)
+        peer.send("@trainer", answer)
+        receipt: AnswerReceipt = await heard(peer, AnswerReceipt)
+        return receipt.status, receipt.text
+
+    assert await answered(question.id, 10) == ("bad_value", "10 is not a label: allowed are 0 to 9")
+    assert await answered(question.id, -1) == ("bad_value", "-1 is not a label: allowed are 0 to 9")
+    assert await answered(question.id, None) == ("bad_value", "None is not a label: allowed are 0 to 9")
+    assert (await answered("nobody-asked", 3))[0] == "unknown_question"
+
+
+async def wrong_frames(address: str) -> None:
+    """Junk, a wrong checksum, another version, too many parts and too many bytes, each by somebody else."""
+    good = encode(Hello(1, 1, "digits", "raw", "raw", False, "i", "s"))[0]
+    attacks: list[list[bytes]] = [
+        [b"junk"],
+        [good[:-1] + b"?"],
+        [b"AL\x07" + good[3:]],
+        [b"x"] * 2000,
+        [bytes(65 * 1024 * 1024)],
+    ]
+    context = zmq.asyncio.Context()
+    for frames in attacks:
+        raw = context.socket(zmq.DEALER)
+        raw.linger = 0
+        raw.connect(address)
+        await raw.send_multipart(frames)
+        if len(frames[0]) < 1000:  # larger frames are cut off by the transport, without a word
+            await asyncio.wait_for(raw.recv_multipart(), PATIENCE_S)
+        raw.close()
+    context.term()
+
+
+def test_an_evaluator_of_the_wrong_width_halts_training_and_the_right_one_ends_the_halt(
+    by_hand: Callable[..., Hand],
+) -> None:
+    """Also: while the trainer runs, a second one and a writer of its store are refused."""
+    hand = by_hand("trainer.loss=cross_entropy")
+    assert hand.start("label", "--prelabel", "8").ended() == 0
+    hand.broker()
+    trainer = hand.start("serve", "--rounds", "1", ready=True)
+    report = asyncio.run(narrow(hand))
+    assert report.training == "halted"
+    assert (
+        report.text == "training is halted: evaluator returns 7 numbers a sample, the loss wants 10 for these classes"
+    )
+    assert report.step == 0
+    refused_while_it_runs(hand)
+    hand.start("evaluator")
+    assert result(trainer)["rounds"] == "1"
+    assert trainer.ended() == 0
+
+
+async def narrow(hand: Hand) -> StatusReport:
+    """Somebody's own evaluator; returns the trainer's report of what it thinks of it."""
+    peer = Peer(experiment="digits", role="evaluator", name="evaluator", exclusive=True, address=hand.address)
+
+    def hear(received: Received) -> None:
+        if isinstance(received.message, PositionRequest):
+            asked = received.message
+            peer.reply(received, Position(asked.term, asked.run, "evaluator", 0, 0, (), True, 7, ""))
+
+    peer.on_message = hear
+    async with peer:
+        await peer.join("traininput")
+        return await hand.report(lambda report: report.training == "halted")
+
+
+def refused_while_it_runs(hand: Hand) -> None:
+    """Another trainer: of the same run (its store), of the same experiment (its role); and an import."""
+    (hand.folder / "more.jsonl").write_text("")
+    own = [*hand.sets, "--set", f"broker.address={hand.address}"]
+    cases = [
+        (("serve", "digits", *own), "labels.db"),
+        (("labels", "import", "digits", "more.jsonl", *own), "labels.db"),
+        (("serve", "digits", *own, "--set", "run_dir=elsewhere"), "trainer"),
+    ]
+    for command, words in cases:
+        ended = call(*command, cwd=hand.folder)
+        assert ended.returncode == 5, ended.stderr
+        assert words in ended.stderr
+        assert "Traceback" not in ended.stderr

@@ -200,7 +200,7 @@ def test_a_round_ends_validated_promoted_and_committed() -> None:
     assert commit.result.model_version == first.last_step
     assert commit.result.train_loss == 0.5
     assert one.handle(t.Tick(99.0)) == []
-    assert one.handle(t.ResultCommitted(1, 3.0)) == [t.ModelReady(4), t.RoundEnded(1, 4)]
+    assert one.handle(t.ResultCommitted(1, 3.0)) == [t.RoundEnded(1, 4)]
     assert one.phase == "idle"
 
 
@@ -208,7 +208,7 @@ def test_a_round_wanted_while_another_runs_follows_it() -> None:
     one, _ = in_promotion()
     assert one.handle(t.RoundWanted(0.0)) == []
     one.handle(t.PromotedHeard("evaluator", 2, 4, "abc", 3.0))
-    assert one.handle(t.ResultCommitted(1, 3.0)) == [t.ModelReady(4), t.RoundEnded(1, 4), t.MakePlan(None, 5)]
+    assert one.handle(t.ResultCommitted(1, 3.0)) == [t.RoundEnded(1, 4), t.MakePlan(None, 5)]
 
 
 def test_no_label_is_no_round() -> None:
@@ -322,7 +322,7 @@ def test_a_result_committed_while_an_evaluator_came_back_still_ends_the_round() 
     one.handle(t.PromotedHeard("evaluator", 2, 4, "abc", 3.0))
     assert one.handle(t.StageJoined("evaluator", 3.0)) == [t.AskPosition(2)]
     assert one.handle(t.ResultCommitted(1, 3.0)) == []
-    assert one.handle(position(4, version=4)) == [t.ModelReady(4), t.RoundEnded(1, 4)]
+    assert one.handle(position(4, version=4)) == [t.RoundEnded(1, 4)]
 
 
 def test_predictions_that_the_loss_refuses_halt_training_with_words() -> None:
