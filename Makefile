@@ -54,7 +54,7 @@ check: $(READY) ## format, lint, types, security, layers, and all tests that sta
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet -c pyproject.toml -r active_learner protocol
-	$(BIN)/python -m pytest -m "not integration" $(FAST_TESTS) $(ARGS)
+	$(BIN)/python -m pytest -m "not integration" --require-every-row $(FAST_TESTS) $(ARGS)
 
 integration: $(READY) ## tests that start real processes
 	$(BIN)/python -m pytest -m integration tests/integration $(ARGS)
