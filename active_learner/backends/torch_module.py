@@ -280,7 +280,8 @@ class TorchBackend(Backend):
 
     def _tensor(self, batch: Array) -> Tensor:
         # A copy: arrays from the wire are read-only, and the kept graph must not see its sender change them.
-        return torch.from_numpy(np.array(batch, np.float32, order="C")).to(self._device)
+        with np.errstate(over="ignore"):  # what float32 cannot hold shows in the predictions, which are refused
+            return torch.from_numpy(np.array(batch, np.float32, order="C")).to(self._device)
 
     def _run(self, network: nn.Module, values: Tensor) -> Tensor:
         """Raises: ValueError that names the layer and says what it got."""

@@ -29,6 +29,7 @@ from active_learner.core.asking_events import (
     RoundOver,
     SavePool,
     ScoresHeard,
+    ScoresRefused,
     Select,
     SelectionMade,
     SendQuestions,
@@ -59,6 +60,7 @@ class AskingMachine(Machine[Event, Command]):
         ("*", "candidates"): "_hear_candidates",
         ("*", "scores"): "_hear_scores",
         ("*", "stray scores"): "_count_stray",
+        ("*", "scores refused"): "_hear_refusal",
         ("*", "source here"): "_source_here",
         ("*", "source gone"): "_source_gone",
         ("*", "evaluator here"): "_evaluator_moved",
@@ -136,6 +138,8 @@ class AskingMachine(Machine[Event, Command]):
                 return "candidates"
             case ScoresHeard():
                 return "scores" if self.intake.knows_scores(event) else "stray scores"
+            case ScoresRefused():
+                return "scores refused"
             case SourceHere():
                 return "source here"
             case SourceGone():
@@ -261,6 +265,9 @@ class AskingMachine(Machine[Event, Command]):
     def _count_stray(self, _: ScoresHeard) -> list[Command]:
         self.intake.stray()
         return []
+
+    def _hear_refusal(self, event: ScoresRefused) -> list[Command]:
+        return self.intake.refuse(event)
 
     def _take_unscored(self, event: Tick) -> list[Command]:
         return self.intake.take_unscored(event.at)

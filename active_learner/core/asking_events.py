@@ -59,6 +59,15 @@ class ScoresHeard:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoresRefused:
+    """The evaluator cannot score the candidates `re`: its scores will never come."""
+
+    re: str
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class SourceHere:
     """A source came, or spoke again after it had ended."""
 
@@ -143,6 +152,7 @@ class Tick:
 Event = (
     CandidatesHeard
     | ScoresHeard
+    | ScoresRefused
     | SourceHere
     | SourceGone
     | EvaluatorHere

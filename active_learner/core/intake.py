@@ -11,7 +11,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from active_learner.core.asking_events import CandidatesHeard, Command, Refresh, ScoresHeard, SendReceipt
+from active_learner.core.asking_events import (
+    CandidatesHeard,
+    Command,
+    Note,
+    Refresh,
+    ScoresHeard,
+    ScoresRefused,
+    SendReceipt,
+)
 from active_learner.core.pool import Pool
 
 PARKED_LIMIT = 256
@@ -78,6 +86,17 @@ class Intake:
                 self.pool.score(key, row, event.model_version)
             return []
         return [self._take(self._parked.pop(event.re), event)]
+
+    def refuse(self, event: ScoresRefused) -> list[Command]:
+        """Unscored for ever: a parked batch is refused to its source, a refresh leaves the older scores."""
+        parked = self._parked.pop(event.re, None)
+        if parked is None and self._refreshing.pop(event.re, None) is None:
+            return []
+        note = Note("warning", f"not scored: {event.text}")
+        if parked is None:
+            return [note]
+        whole = replace(parked, keys=(), refused=_size(parked), text=event.text, at=event.at)
+        return [self._receipt(whole, 0, 0), note]
 
     def stray(self) -> None:
         self.counters["stray_scores"] += 1

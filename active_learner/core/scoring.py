@@ -128,4 +128,5 @@ class ScoringMachine(Machine[ScoringEvent, ScoringCommand]):
         refusal = StepRefused(
             term=0, step=0, ticket=event.ticket, role=self.place.role, code=event.code, text=event.text
         )
-        return [Say(f"@{name}", refusal), Note("warning", f"candidates of {name} refused: {event.text}")]
+        told = [Say(f"@{to}", refusal) for to in dict.fromkeys((name, TRAINER))]  # the trainer waits for their scores
+        return [*told, Note("warning", f"candidates of {name} refused: {event.text}")]

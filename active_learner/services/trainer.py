@@ -264,8 +264,9 @@ class Trainer(Service):
         )
 
     def _refusal_heard(self, message: StepRefused, _: Received) -> None:
-        if message.ticket and message.term == 0:  # candidates that the evaluator cannot take, said to their sender
-            self._note("warning", f"{message.role} cannot score: {message.text}")
+        if message.ticket and message.term == 0:  # of candidates, not of a step
+            text = f"{message.role}: {message.text}"
+            self._asking.handle(asking_events.ScoresRefused(message.ticket, text, _now()))
             return
         text = f"{message.text} ({message.code})"
         self._training.handle(training_events.Refusal(message.role, message.term, message.step, text, _now()))

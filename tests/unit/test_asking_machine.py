@@ -97,6 +97,27 @@ def test_a_batch_with_unfit_rows_is_scored_whole_and_each_fit_row_gets_its_own_s
     assert [float(one.pool[key(n)].uncertainty) for n in (1, 2)] == pytest.approx([0.1, 0.2])
 
 
+def test_candidates_that_cannot_be_scored_are_refused_to_their_source_with_the_words_of_the_evaluator() -> None:
+    one = machine()
+    one.handle(replace(candidates("c", 1, 2, refused=1), places=(0, 2)))
+    receipt, note = one.handle(a.ScoresRefused("c", "evaluator: not finite", 1.0))
+    assert receipt == a.SendReceipt(SOURCE, "c", 0, 0, 3, 0, "evaluator: not finite")
+    assert note == a.Note("warning", "not scored: evaluator: not finite")
+    assert (one.intake.waiting, len(one.pool), one.intake.counters["refused"]) == (0, 0, 3)
+    assert one.handle(candidates("c", 1, 2, refused=1)) == [receipt]
+    assert one.handle(a.ScoresRefused("never heard of", "x", 2.0)) == []
+
+
+def test_a_refresh_that_is_refused_is_over_and_the_older_scores_stay() -> None:
+    one = machine()
+    fill(one, 1, 2)
+    (refresh,) = one.handle(a.ModelStands(5, 1.0))
+    assert isinstance(refresh, a.Refresh)
+    assert one.handle(a.ScoresRefused(refresh.id, "x", 2.0)) == [a.Note("warning", "not scored: x")]
+    assert not one.intake.refreshing
+    assert one.pool.scored() == 2
+
+
 def test_the_same_batch_again_gets_the_same_receipt_and_no_second_entry() -> None:
     one = machine()
     first = candidates("c", 1, 2)

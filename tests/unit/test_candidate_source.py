@@ -81,6 +81,8 @@ class ListedPeer:
         self.on_presence: Any = None
 
     name = "source-1"
+    address = "memory:"
+    refusal = None
     counters: ClassVar[dict[str, int]] = {"undelivered": 0}
 
     async def open(self) -> None:

@@ -63,11 +63,12 @@ def too_many_under_way_are_dropped_and_counted() -> None:
 
 
 @scenario
-def candidates_that_do_not_fit_are_refused_to_their_sender_without_touching_training() -> None:
+def candidates_that_do_not_fit_are_refused_to_their_sender_and_the_trainer_without_touching_training() -> None:
     machine = ScoringMachine(ALONE)
     machine.handle(candidates())
     told = said(machine.handle(ScoringFailed("c1", "shape", "63 columns")))
-    assert told[0] == say("@source-1", StepRefused(0, 0, "c1", "evaluator", "shape", "63 columns"))
+    refused = StepRefused(0, 0, "c1", "evaluator", "shape", "63 columns")
+    assert told[:2] == [say("@source-1", refused), say("@trainer", refused)]
     assert machine.under_way == {}
 
 
