@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from active_learner.core.records import AskedQuestion, Features, SampleSpec, can
 from active_learner.core.seeds import derived_seed
 from active_learner.errors import StoreError
 from active_learner.services.label_book import LabelBook
+from active_learner.services.pump import Pump, Surroundings
 from active_learner.strategies.base import QueryStrategy
 from protocol.messages import (
     Answer,
@@ -35,7 +35,7 @@ from protocol.messages import (
 
 
 class AskingShell:
-    """`say(room, message)` also takes "@name"; `on_round()` is called when a round is wanted."""
+    """`on_round()` is called when a round is wanted."""
 
     def __init__(
         self,
@@ -46,18 +46,16 @@ class AskingShell:
         strategies: dict[str, QueryStrategy],
         rooms: tuple[str, str, str],
         *,
-        say: Callable[[str, Message], object],
+        outside: Surroundings,
         on_round: Callable[[], None],
-        note: Callable[[str, str], None],
-        spawn: Callable[[Awaitable[None]], None],
     ) -> None:
         """`strategies`: "" is the configured one, "random" for the initial labels. `rooms`: evolution, user, control."""
         self.machine = machine
         self._spec, self._seed, self._book, self._strategies = spec, seed, book, strategies
         self._evolution, self._user, self._control = rooms
-        self._say, self._on_round, self._note, self._spawn = say, on_round, note, spawn
-        self._events: deque[told.Event] = deque()
-        self._is_running = False
+        self._say, self._note, self._spawn = outside.say, outside.note, outside.spawn
+        self._on_round = on_round
+        self._pump = Pump(machine, self._do, outside.fail)
         self._tick_is_due = False
         self._names: dict[int, str] = {}
         self._does: dict[type[Any], Callable[[Any], None]] = {
@@ -75,19 +73,13 @@ class AskingShell:
 
     def handle(self, event: told.Event) -> None:
         """Feed one event and do what it leads to; a Tick follows soon, because decisions are rows of Tick."""
-        self._events.append(event)
-        if self._is_running:
-            return
-        self._is_running = True
-        try:
-            while self._events:
-                for command in self.machine.handle(self._events.popleft()):
-                    self._does[type(command)](command)
-        finally:
-            self._is_running = False
+        self._pump.handle(event)
         if not self._tick_is_due and not isinstance(event, told.Tick):
             self._tick_is_due = True
             asyncio.get_running_loop().call_soon(self._tick)
+
+    def _do(self, command: told.Command) -> None:
+        self._does[type(command)](command)
 
     def _tick(self) -> None:
         self._tick_is_due = False

@@ -42,6 +42,7 @@ from active_learner.core.proposing_events import (
 from active_learner.core.records import Features, SampleSpec, canonical
 from active_learner.errors import ActiveLearnerError, BadSample
 from active_learner.peer import Peer, Received
+from active_learner.services.pump import Pump
 from active_learner.services.shell import Service, meet
 from active_learner.sources.base import Outcome, Source
 from protocol.errors import LocalProtocolError
@@ -84,11 +85,12 @@ class CandidateSource(Service):
         super().__init__()
         self._peer, self._source, self._spec = peer, source, spec
         self.machine = machine
+        self._pump = Pump(self.machine, self._do, self.fail)
         self._evolution, self._control = evolution, control
         self._roles = {TRAINER: TRAINER, **dict.fromkeys(evaluators, EVALUATOR)}
         self._once, self._clock, self._new_id = once, clock, new_id
         self.counters: Counter[str] = Counter()
-        self._worker = _Worker(asyncio.get_running_loop(), self._handle, self.fail)
+        self._worker = _Worker(asyncio.get_running_loop(), self._pump.handle, self.fail)
         self._ticking: asyncio.Task[None] | None = None
         self._log = structlog.get_logger(ROLE)
         self._log_lines = 0
@@ -116,32 +118,25 @@ class CandidateSource(Service):
         at = self._clock()
         match received.message:
             case Taken(re=re, new=new, known=known, refused=refused, text=text):
-                self._handle(ReceiptArrived(at, re, new, known, refused, text))
+                self._pump.handle(ReceiptArrived(at, re, new, known, refused, text))
             case Scores(re=re, fitness=fitness):
-                self._handle(ScoresArrived(at, re, fitness))
+                self._pump.handle(ScoresArrived(at, re, fitness))
             case Control(role=role, command=command) if role == ROLE:
-                self._handle(ControlArrived(at, command))
+                self._pump.handle(ControlArrived(at, command))
 
     def _presence(self, room: str, member: Member, here: bool, why: str) -> None:
         """Also of those that were there before us, and of all when the broker is lost."""
         role = self._roles.get(member.role)
         if room == self._evolution and role is not None:
             event = Arrived if here else Left
-            self._handle(event(self._clock(), role, member.session))
+            self._pump.handle(event(self._clock(), role, member.session))
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._handle(Tick(self._clock()))
+            self._pump.handle(Tick(self._clock()))
 
     # --- what is done ---------------------------------------------------------------------------------------------
-
-    def _handle(self, event: Event) -> None:
-        try:
-            for command in self.machine.handle(event):
-                self._do(command)
-        except Exception as error:  # called from the loop's callbacks: it must end the process, not vanish
-            self.fail(error)
 
     def _do(self, command: Command) -> None:
         match command:

@@ -13,7 +13,6 @@ from active_learner.core.answering_events import (
     Ask,
     Command,
     Drained,
-    Event,
     Left,
     NothingThere,
     QuestionArrived,
@@ -29,6 +28,7 @@ from active_learner.core.answering_events import (
 )
 from active_learner.oracles.base import Oracle, Reply
 from active_learner.peer import Peer, Received
+from active_learner.services.pump import Pump
 from active_learner.services.shell import Service, meet
 from protocol.messages import Answer, AnswerReceipt, Member, Question, QuestionClosed
 
@@ -64,6 +64,7 @@ class Labeler(Service):
         self._peer, self._oracle, self._rooms = peer, oracle, (user, control)
         self._clock, self._wall, self._new_id = clock, wall, new_id
         self.machine = Answering(oracle.annotator)
+        self._pump = Pump(self.machine, self._do, self.fail)
         self._drained = asyncio.Event()
         self._turn: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
@@ -84,7 +85,7 @@ class Labeler(Service):
     async def stop(self) -> None:
         """Ask no more, deliver what is decided (bounded), and tell what could not be delivered."""
         turn = self._end_turn()
-        self._handle(Left())
+        self._pump.handle(Left())
         if turn is not None:
             await asyncio.wait({turn}, timeout=DRAIN_S / 4)
         try:
@@ -103,11 +104,11 @@ class Labeler(Service):
     def _heard(self, received: Received) -> None:
         match received.message:
             case Question() as question:
-                self._handle(QuestionArrived(question))
+                self._pump.handle(QuestionArrived(question))
             case QuestionClosed(id=id, why=why):
-                self._handle(QuestionGone(id, why))
+                self._pump.handle(QuestionGone(id, why))
             case AnswerReceipt() as receipt:
-                self._handle(ReceiptArrived(receipt, self._clock()))
+                self._pump.handle(ReceiptArrived(receipt, self._clock()))
 
     def _presence(self, room: str, member: Member, here: bool, why: str) -> None:
         if member.role == TRAINER and room == self._rooms[0]:
@@ -118,7 +119,7 @@ class Labeler(Service):
 
     def _trainer(self, here: bool) -> None:
         if here:
-            self._handle(TrainerSeen(self._clock()))
+            self._pump.handle(TrainerSeen(self._clock()))
         if here != self._trainer_here:
             kept = len(self.machine.unsent)
             words = f"; {kept} answers are kept here until it is back" if kept else ""
@@ -131,16 +132,9 @@ class Labeler(Service):
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._handle(Tick(self._clock()))
+            self._pump.handle(Tick(self._clock()))
 
     # --- what is done
-
-    def _handle(self, event: Event) -> None:
-        try:
-            for command in self.machine.handle(event):
-                self._do(command)
-        except Exception as error:  # called from the loop's callbacks: it must end the process, not vanish
-            self.fail(error)
 
     def _do(self, command: Command) -> None:
         match command:
@@ -180,10 +174,10 @@ class Labeler(Service):
             self.fail(error)
             return
         if reply is None:
-            self._handle(Left())
+            self._pump.handle(Left())
             self.finish(0)
             return
-        self._handle(
+        self._pump.handle(
             Replied(reply.question, reply.action, reply.value, self._new_id(), self._wall(), self._clock(), turn)
         )
 

@@ -25,6 +25,7 @@ from active_learner.peer import Peer, Received
 from active_learner.services.asking_shell import AskingShell
 from active_learner.services.goals import Goals, result_line
 from active_learner.services.label_book import History, LabelBook
+from active_learner.services.pump import Surroundings
 from active_learner.services.run_files import RunFiles
 from active_learner.services.shell import Service, meet
 from active_learner.services.status_board import StatusBoard
@@ -146,6 +147,7 @@ class Trainer(Service):
     def _connect(self, history: History, asking: AskingMachine, training: TrainingMachine) -> None:
         parts, config = self._parts, self._parts.config
         rooms = config.rooms
+        outside = Surroundings(self._peer.send, self._note, self._spawn, self.fail)
         settings = TrainingSettings(
             run=history.run,
             seed=config.seed,
@@ -162,11 +164,9 @@ class Trainer(Service):
             self._book,
             parts.loss,
             parts.held_out,
-            say=self._peer.send,
+            outside=outside,
             on_ready=self._model_ready,
             on_result=self._keep_result,
-            note=self._note,
-            spawn=self._spawn,
         )
         self._asking = AskingShell(
             asking,
@@ -175,10 +175,8 @@ class Trainer(Service):
             self._book,
             parts.strategies,
             (rooms.evolution, rooms.user, rooms.control),
-            say=self._peer.send,
+            outside=outside,
             on_round=self._want_round,
-            note=self._note,
-            spawn=self._spawn,
         )
 
     def _restore_pool(self, pool: Pool, history: History) -> None:

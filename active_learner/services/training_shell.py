@@ -6,7 +6,6 @@ Knows rooms, the loss and the held-out rows; decides nothing (core/training.py d
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +19,10 @@ from active_learner.core.records import Plan, RoundResult
 from active_learner.core.training import TrainingMachine
 from active_learner.losses.base import Loss
 from active_learner.services.label_book import LabelBook
+from active_learner.services.pump import Pump, Surroundings
 from protocol.messages import (
     Forward,
     Gradient,
-    Message,
     PositionRequest,
     Promote,
     Restore,
@@ -52,8 +51,7 @@ class TrainingSettings:
 
 
 class TrainingShell:
-    """`say(room, message)`; `on_ready(command)` gets ModelReady and RoundEnded; `on_result(result)` is awaited before a
-    round counts as ended; `note(level, text)`; `fail(error)` ends the process."""
+    """`on_ready` gets ModelReady and RoundEnded; `on_result(result, predictions)` is awaited before a round counts as ended."""
 
     def __init__(
         self,
@@ -63,17 +61,15 @@ class TrainingShell:
         loss: Loss,
         held_out: tuple[Array, Array] | None,
         *,
-        say: Callable[[str, Message], object],
+        outside: Surroundings,
         on_ready: Callable[[told.ModelReady | told.RoundEnded], None],
         on_result: Callable[[RoundResult, Array | None], Awaitable[None]],
-        note: Callable[[str, str], None],
-        spawn: Callable[[Awaitable[None]], None],
     ) -> None:
         self.machine = machine
         self._settings, self._book, self._loss, self._held_out = settings, book, loss, held_out
-        self._say, self._on_ready, self._on_result, self._note, self._spawn = say, on_ready, on_result, note, spawn
-        self._events: deque[told.Event] = deque()
-        self._is_running = False
+        self._say, self._note, self._spawn = outside.say, outside.note, outside.spawn
+        self._on_ready, self._on_result = on_ready, on_result
+        self._pump = Pump(machine, self._do, outside.fail)
         self._rows: tuple[int, Array, Array] | None = None
         self._validation: _Validation | None = None
         self._predictions: Array | None = None
@@ -93,18 +89,12 @@ class TrainingShell:
             told.Note: lambda command: self._note(command.level, command.text),
         }
 
+    def _do(self, command: told.Command) -> None:
+        self._does[type(command)](command)
+
     def handle(self, event: told.Event) -> None:
-        """Feed one event and do what it leads to; events that come of it are handled before this returns."""
-        self._events.append(event)
-        if self._is_running:
-            return
-        self._is_running = True
-        try:
-            while self._events:
-                for command in self.machine.handle(self._events.popleft()):
-                    self._does[type(command)](command)
-        finally:
-            self._is_running = False
+        """Feed one event and do what it leads to."""
+        self._pump.handle(event)
 
     def validation_heard(self, ticket: str, predictions: Array, at: float) -> None:
         """A held-out batch came back."""
@@ -196,9 +186,9 @@ class TrainingShell:
                 raise ValueError(f"{len(command.predictions)} predictions for {len(wanted)} samples")
             loss, gradient = self._loss.gradient(command.predictions, wanted)
         except (ValueError, RuntimeError, IndexError) as error:  # torch losses raise the last two on wrong widths
-            self._events.append(told.LossFailed(step, str(error), _now()))
+            self.handle(told.LossFailed(step, str(error), _now()))
             return
-        self._events.append(told.GradientReady(step, loss, gradient, _now()))
+        self.handle(told.GradientReady(step, loss, gradient, _now()))
 
     def _rows_of(self, plan: Plan) -> tuple[Array, Array]:
         if self._rows is None or self._rows[0] != plan.round:
@@ -209,7 +199,7 @@ class TrainingShell:
 
     def _validate(self, command: told.Validate) -> None:
         if self._held_out is None:
-            self._events.append(told.ValidationDone(command.round, None, None, None, _now()))
+            self.handle(told.ValidationDone(command.round, None, None, None, _now()))
             return
         if not command.again or self._validation is None:
             self._validation = _Validation(command.round, self.machine.term, self._held_out[0])
