@@ -32,7 +32,6 @@ class RefusalCode(StrEnum):
     NOT_FINITE = "not_finite"
     STALE_TERM = "stale_term"
     WRONG_RUN = "wrong_run"
-    NO_CHECKPOINT = "no_checkpoint"
     FAILED = "failed"
 
 

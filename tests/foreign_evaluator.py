@@ -91,19 +91,22 @@ class Evaluator:
     def __init__(self, peer: Peer, features: int, classes: int, seed: int, rate: float, path: Path | None) -> None:
         self.peer, self.path = peer, path
         self.features, self.classes = features, classes
-        self.fresh = (features, classes, seed, rate)
-        self.network, self.snapshot = Network(*self.fresh), Network(*self.fresh)
+        self.seed, self.rate = seed, rate
+        self.network, self.snapshot = self.fresh(), self.fresh()
         self.run, self.term, self.applied, self.version = "", 0, 0, 0
         self.checkpoints: dict[int, dict[str, Any]] = {}
         self.forget()
         if path and path.exists():
             self._wake(json.loads(path.read_text()))
 
+    def fresh(self) -> Network:
+        return Network(self.features, self.classes, self.seed, self.rate)
+
     def _wake(self, saved: dict[str, Any]) -> None:
         self.run = saved["run"]
         self.checkpoints = {int(step): state for step, state in saved["checkpoints"].items()}
-        self.applied = self.version = max(self.checkpoints)
-        for network in (self.network, self.snapshot):
+        self.applied = self.version = max(self.checkpoints, default=0)
+        for network in (self.network, self.snapshot) if self.applied else ():
             network.load(self.checkpoints[self.applied])
 
     def forget(self) -> None:
@@ -131,7 +134,11 @@ class Evaluator:
         answer = {"term": heard.get("term", 0), "step": heard.get("step", 0) if step is None else step}
         answer |= {"ticket": heard["id"] if message.name == "CANDIDATES" else heard.get("ticket", "")}
         answer |= {"role": self.peer.role, "code": code, "text": text}
-        self.peer.direct(message.session, "STEP_REFUSED", **answer)
+        concerned = (
+            {message.session, self.peer.of_role("trainer")} if message.name == "CANDIDATES" else {message.session}
+        )
+        for session in concerned:
+            self.peer.direct(session, "STEP_REFUSED", **answer)
 
     def position(self, message: Message, why: str = "") -> None:
         answer = {"term": self.term, "run": self.run, "role": self.peer.role, "applied": self.applied}
@@ -164,7 +171,9 @@ class Evaluator:
         heard = message.fields
         if heard.get("status") == "score":
             return  # only for a stage behind the first
-        if "run" in heard and heard["run"] != self.run:
+        if message.name == "RESTORE" and heard["role"] != self.peer.role:
+            return
+        if "run" in heard and heard["run"] != self.run and (self.run or message.name == "POSITION_REQUEST"):
             self.other_run(message)
             return
         if heard["term"] < self.term:
@@ -178,7 +187,7 @@ class Evaluator:
         getattr(self, f"on_{message.name.lower()}")(message)
 
     def other_run(self, message: Message) -> None:
-        if message.name != "POSITION_REQUEST" or self.applied or self.checkpoints:
+        if self.run and (message.name != "POSITION_REQUEST" or self.applied or self.checkpoints):
             raise Refusal("wrong_run", f"the run here is {self.run!r}, at step {self.applied}")
         self.run, self.term = message.fields["run"], message.fields["term"]
         self.forget()
@@ -208,6 +217,9 @@ class Evaluator:
     def forward(self, message: Message, step: int) -> None:
         """Forward in training mode; keeps what the gradient will need."""
         heard = message.fields
+        if self.applied == 0 and heard["seed"] != self.seed:
+            self.seed = heard["seed"]
+            self.network, self.snapshot = self.fresh(), self.fresh()
         random.seed(seed_of(f"step/{heard['seed']}/{step}/0"))
         rows = self.rows(heard["data"])
         output = self.output(self.network, rows)
@@ -253,17 +265,21 @@ class Evaluator:
 
     def on_restore(self, message: Message) -> None:
         step = message.fields["step"]
-        if message.fields["role"] != self.peer.role:
-            return
         if step != self.applied and step and step not in self.checkpoints:
             self.position(message, f"there is no checkpoint of step {step}")
             return
         if step != self.applied:
-            fresh = Network(*self.fresh)
-            self.network.load(self.checkpoints[step] if step else fresh.state())
-            self.applied = step
-            self.forget()
+            self.go_back(step)
         self.position(message)
+
+    def go_back(self, step: int) -> None:
+        """Network and snapshot as they were; what came later is never named again."""
+        state = self.checkpoints[step] if step else self.fresh().state()
+        self.store({one: kept for one, kept in self.checkpoints.items() if one <= step})
+        self.network.load(state)
+        self.snapshot.load(state)
+        self.applied = self.version = step
+        self.forget()
 
     def on_promote(self, message: Message) -> None:
         round_, step = message.fields["round"], message.fields["step"]
@@ -281,7 +297,11 @@ class Evaluator:
 
     def save(self, step: int) -> None:
         """A checkpoint of the present weights, which score from now on."""
-        checkpoints = self.checkpoints | {step: self.network.state()}
+        self.store(self.checkpoints | {step: self.network.state()})
+        self.version = step
+        self.snapshot.load(self.network.state())
+
+    def store(self, checkpoints: dict[int, dict[str, Any]]) -> None:
         if self.path:
             new = self.path.with_suffix(".new")
             try:
@@ -292,5 +312,4 @@ class Evaluator:
                 new.replace(self.path)
             except OSError as error:
                 raise Refusal("failed", f"no checkpoint: {error}") from error
-        self.checkpoints, self.version = checkpoints, step
-        self.snapshot.load(self.network.state())
+        self.checkpoints = checkpoints

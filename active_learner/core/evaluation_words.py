@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from active_learner.core.evaluation_events import Place
+from protocol.limits import MAX_ELEMENTS
 from protocol.messages import (
     Forward,
     Gradient,
@@ -43,7 +44,7 @@ def position(here: Standing, why: str) -> Position:
         role=here.place.role,
         applied=here.applied,
         model_version=here.model_version,
-        restorable=here.restorable,
+        restorable=here.restorable[-MAX_ELEMENTS:],
         fused=here.place.first and here.place.last,
         width=here.width,
         why=why,

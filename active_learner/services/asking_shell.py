@@ -151,7 +151,7 @@ class AskingShell:
             strategy=question.strategy,
             score=question.score,
             rank=question.rank,
-            model_version=max(0, question.model_version),
+            model_version=question.model_version,
             stale=question.stale,
             pool=question.pool,
         )

@@ -21,7 +21,7 @@ from active_learner.peer import Peer
 from protocol.messages import StatusReport, StatusRequest
 from tests.integration.up_process import COMMAND, ROOT, environment
 
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 """For whatever a test waits: machines that run tests are slow and busy."""
 
 GATES = "GATES"

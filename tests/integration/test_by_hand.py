@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.by_hand import Hand, children, result
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 QUICK = ("trainer.epochs=1", "validation.limit=50")
 END_S = 3.3

@@ -138,13 +138,18 @@ def test_a_version_that_the_broker_does_not_speak_is_refused(lines: Lines) -> No
 def test_a_frame_of_another_version_is_refused_unread(lines: Lines) -> None:
     line = lines.stranger()
     line.send(encode("HELLO", "", HELLO, sequence=7, version=2))
-    assert heard(line, "REFUSED").fields["code"] == "version"
+    answer = heard(line, "REFUSED")
+    assert (answer.fields["code"], answer.sequence) == ("version", 0)
 
 
 def test_a_stranger_is_told_unknown_and_may_ping(lines: Lines) -> None:
     line = lines.stranger()
     said = line.say("JOIN", room="one/control")
     assert heard(line, "UNKNOWN").sequence == said
+    free = bytearray(encode("JOIN", "", {"room": "one/control"}, sequence=77)[0])
+    free[3] = 14
+    line.send([bytes(free)])
+    assert heard(line, "UNKNOWN").sequence == 77
     said = line.say("PING", id="who")
     pong = heard(line, "PONG")
     assert (pong.fields["id"], pong.sequence) == ("who", said)
@@ -205,6 +210,8 @@ def test_direct_messages_need_no_room(lines: Lines) -> None:
     alone.say("LOG_LINE", "@one/far", **log(3, "direct"))
     message = heard(far, "LOG_LINE")
     assert (message.room, message.session, message.fields["text"]) == ("@one/far", alone.session, "direct")
+    alone.say("LOG_LINE", "@one/alone", **log(5, "to myself"))
+    assert heard(alone, "LOG_LINE").session == alone.session
     alone.say("LOG_LINE", "@two/far", **log(4))
     assert heard(alone, "REFUSED").fields["code"] == "bad_room"
     assert foreign.receive(0) is None

@@ -14,7 +14,7 @@ from tests.integration.by_hand import free_address
 from tests.integration.up_process import call
 from tests.reference import digest, trained
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(autouse=True)

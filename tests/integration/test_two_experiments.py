@@ -12,7 +12,7 @@ import pytest
 from tests.integration.by_hand import Hand, free_address, result
 from tests.integration.up_process import call
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 CONFIGS = ("digits", "digits-small-batch")
 SETS = ("trainer.epochs=2", "validation.limit=50")

@@ -24,6 +24,7 @@ from active_learner.core.evaluation_events import (
     RunForward,
     RunPromote,
     RunRestore,
+    Say,
 )
 from active_learner.core.machine import Machine
 from active_learner.errors import InvalidTransition
@@ -139,6 +140,15 @@ def a_fresh_evaluator_takes_the_run_and_term_of_the_first_question() -> None:
     machine = EvaluationMachine(ALONE, width=1)
     assert said(machine.handle(heard(PositionRequest(3, "r")))) == [say("@trainer", position(term=3))]
     assert (machine.run, machine.term) == ("r", 3)
+
+
+@scenario
+def a_position_names_no_more_checkpoints_than_a_list_may_have() -> None:
+    machine = ready(applied=1100, restorable=tuple(range(1, 1101)))
+    (told,) = machine.handle(heard(PositionRequest(1, "r")))
+    assert isinstance(told, Say)
+    assert isinstance(told.message, Position)
+    assert told.message.restorable == tuple(range(77, 1101))
 
 
 @scenario

@@ -7,9 +7,11 @@ from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import protocol
+from active_learner.core.records import content_key
 from protocol import limits
 from protocol.errors import RefusalCode
 from protocol.messages import Action, Member, PeerAge, Status
@@ -79,13 +81,24 @@ def test_no_kind_is_larger_or_deeper_than_the_limits_say() -> None:
     assert max(len(layout(cls).fields) for cls in KINDS.values()) == 21 < limits.MAX_FIELDS
 
 
-@pytest.mark.parametrize(("name", "start"), [("hello", "HELLO of a trainer"), ("gradient", "GRADIENT of step 1")])
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("hello", "HELLO of a trainer"),
+        ("gradient", "GRADIENT of step 1"),
+        ("forward", "FORWARD of step 1"),
+        ("candidates_raw", "CANDIDATES of two"),
+    ],
+)
 def test_the_worked_examples_are_golden_frames(name: str, start: str) -> None:
-    block = section(11).partition(start)[2].split("```")[1]
-    pairs = [re.match(r"(?:[0-9a-f]{2} {1,2})+", line + "  ") for line in block.strip().splitlines()]
-    written = bytes.fromhex("".join(pair[0] for pair in pairs if pair))
-    assert [written] == golden_frames(name)
-    assert f"{len(written)} bytes" in section(11).partition(start)[2].partition("\n")[0]
+    head, _, rest = section(11).partition(start)[2].partition("\n")
+    pairs = [re.match(r"(?:[0-9a-f]{2} {1,2})+", line + "  ") for line in rest.split("```")[1].strip().splitlines()]
+    written = [bytes.fromhex("".join(pair[0] for pair in pairs if pair))]
+    raw = re.search(r"a raw frame of (\d+) times `([0-9a-f]{2})`", head)
+    if raw:
+        written.append(bytes.fromhex(raw[2]) * int(raw[1]))
+    assert written == golden_frames(name)
+    assert f"{len(written[0])} bytes" in head
 
 
 def test_the_examples_of_numbers_are_right() -> None:
@@ -98,3 +111,10 @@ def test_the_examples_of_numbers_are_right() -> None:
     written = re.search(r"the bytes `([0-9a-f ]+)`, digest `([0-9a-f]{64})`", SPEC)
     assert written
     assert sha256(bytes.fromhex(written[1])).hexdigest() == written[2]
+
+
+def test_the_example_of_a_content_key_is_right() -> None:
+    written = re.search(r"the bytes `([0-9a-f ]+)`, key `([0-9a-f]{32})`", SPEC)
+    assert written
+    assert blake2b(bytes.fromhex(written[1]), digest_size=16).hexdigest() == written[2]
+    assert content_key(np.array([1.0, -0.5], np.float32)) == written[2]
