@@ -25,9 +25,7 @@ def command(run: str, out: Path | None, goal: float, curve: Path | None) -> None
     folder = run_folder(run)
     click.echo(f"report: {write(folder, out, goal)}")
     if curve is not None:
-        from active_learner.results.curve import write_curve
-
-        click.echo(f"curve: {write_curve(folder, curve, goal)}")
+        click.echo(f"curve: {write_svg(folder, curve, goal)}")
 
 
 def run_folder(run: str) -> Path:
@@ -47,6 +45,16 @@ def write(folder: Path, out: Path | None = None, goal: float = 0.9) -> Path:
     questions, labels = asked_and_answered(folder)
     try:
         return write_report(folder, questions, labels, out, goal)
+    except OSError as error:
+        raise ActiveLearnerError(f"{error.filename}: cannot be written: {error.strerror}") from None
+
+
+def write_svg(folder: Path, out: Path, goal: float) -> Path:
+    """The learning curve of a run folder. Raises: ActiveLearnerError."""
+    from active_learner.results.curve import write_curve
+
+    try:
+        return write_curve(folder, out, goal)
     except OSError as error:
         raise ActiveLearnerError(f"{error.filename}: cannot be written: {error.strerror}") from None
 
