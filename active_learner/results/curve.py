@@ -6,9 +6,11 @@ from pathlib import Path
 
 from active_learner.errors import ActiveLearnerError
 from active_learner.results.record import read_run
-from active_learner.results.report import STYLE, measured, wide_curve
+from active_learner.results.report import STYLE, WIDE, WIDE_HEIGHT, measured, wide_curve
 
-BACKGROUND = '<rect width="100%" height="100%" fill="var(--surface)"/>'
+MARGIN = 12
+"""Pixels around it: in a page words may stand over the edge, in a file they would be cut."""
+BACKGROUND = f'<rect x="-{MARGIN}" y="-{MARGIN}" width="100%" height="100%" fill="var(--surface)"/>'
 """Words stay readable on a dark page of whoever shows it."""
 
 
@@ -20,8 +22,10 @@ def write_curve(folder: Path, out: Path, goal: float) -> Path:
     record = read_run(folder)
     if not measured(record, record.rounds):
         raise ActiveLearnerError(f"{folder}: no round has an accuracy, there is no curve to draw")
-    drawn = str(wide_curve(record, goal)).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-    opening, rest = drawn.split(">", 1)
+    rest = str(wide_curve(record, goal)).split(">", 1)[1]
+    width, height = WIDE + 2 * MARGIN, WIDE_HEIGHT + 2 * MARGIN
+    box = f'viewBox="-{MARGIN} -{MARGIN} {width} {height}" width="{width}" height="{height}"'
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" {box}'
     styles = "".join((STYLE / name).read_text(encoding="utf-8") for name in ("tokens.css", "charts.css"))
     out.write_text(f"{opening}><style>{styles}</style>{BACKGROUND}{rest}\n", encoding="utf-8")
     return out

@@ -26,6 +26,7 @@ from active_learner.results.words import percent
 REPORT_FILE = "report.html"
 STYLE = Path(__file__).parent / "style"
 WIDE, NARROW = 820, 300
+WIDE_HEIGHT = 330
 """Pixels of the two copies of a chart; CSS shows one of them."""
 LARGEST_MATRIX = 26
 """Classes; beyond them a matrix cannot be read and the most confused pairs are listed."""
@@ -99,7 +100,7 @@ def _curve(record: RunRecord, goal: float) -> dict[str, Any] | None:
 
 def wide_curve(record: RunRecord, goal: float) -> Markup:
     """The learning curve for a page; not for a run without a measured round."""
-    return _drawn_curve(record, goal, WIDE, 330)
+    return _drawn_curve(record, goal, WIDE, WIDE_HEIGHT)
 
 
 def _drawn_curve(record: RunRecord, goal: float, width: int, height: int) -> Markup:
