@@ -193,7 +193,7 @@ class Gate:
     """A place in one of the parts of gated.py where its process waits for the test."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._path = folder / name
+        self.name, self._path = name, folder / name
         os.mkfifo(self._path)
 
     def reached(self) -> None:
@@ -201,7 +201,7 @@ class Gate:
         reading = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
         poll = select.poll()
         poll.register(reading, select.POLLIN)
-        assert poll.poll(PATIENCE_S * 1000), f"nobody came to {self._path.name}"
+        assert poll.poll(PATIENCE_S * 1000), f"nobody came to {self.name}"
         os.close(reading)
 
     def remove(self) -> None:

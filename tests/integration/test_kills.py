@@ -23,31 +23,28 @@ OWN_SOURCE = (f"source={{kind: custom, factory: '{HERE}:Digits'}}", "validation.
 OWN_SAMPLES = ("sample.shape=[64]", "sample.dtype=float32", "sample.classes=10")
 
 
-@pytest.mark.parametrize("fused", ["true", "false"])
-def test_the_evaluator_killed_between_forward_and_gradient_with_and_without_a_checkpoint(
-    fused: str, by_hand: Callable[..., Hand], tmp_path: Path
+@pytest.mark.parametrize(
+    ("fused", "places"),
+    [("true", ("loss-12", "loss-50")), ("false", ("loss-12", "forward-40"))],
+    ids=["fused, twice between forward and gradient", "two trips, there and inside a forward"],
+)
+def test_the_evaluator_killed_without_and_with_a_checkpoint(
+    fused: str, places: tuple[str, ...], by_hand: Callable[..., Hand], tmp_path: Path
 ) -> None:
+    """The first time in round 1, so that it begins again; then in round 2 (12 of the calls were done twice)."""
     hand = by_hand(f"trainer.fused={fused}")
-    first, second = Gate(tmp_path, "loss-12"), Gate(tmp_path, "loss-50")  # of these calls, 12 are done twice
+    gates = [Gate(tmp_path, place) for place in places]
     shells = all_started(hand)
-    for gate in (first, second):
+    for gate in gates:
         gate.reached()
         shells["evaluator"].kill()
-        gate.open()
+        if gate.name.startswith("loss"):
+            gate.open()
+        else:
+            gate.remove()
         shells["serve"].wait_for("evaluator is away")
         shells["evaluator"] = hand.start("evaluator")
     shells["evaluator"].wait_for("ready: evaluator at step 25, model version 25")
-    ends_right(hand, shells["serve"])
-
-
-def test_the_evaluator_killed_inside_a_forward(by_hand: Callable[..., Hand], tmp_path: Path) -> None:
-    hand = by_hand()
-    gate = Gate(tmp_path, "forward-40")
-    shells = all_started(hand)
-    gate.reached()
-    shells["evaluator"].kill()
-    gate.remove()
-    hand.start("evaluator")
     ends_right(hand, shells["serve"])
 
 
