@@ -53,10 +53,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "imports.py",
         "bench",
         "examples",
-        "exchange",
         *FAMILIES,
     },
-    "exchange": {"core", "stores", "datasets"},
     "cli.py": {"commands", "logs.py"},
     "__main__.py": {"cli.py"},
     "errors.py": set(),
@@ -106,6 +104,14 @@ def test_imports_go_one_way(path: Path, tree: ast.Module) -> None:
     allowed = {own, "errors.py", *MAY_IMPORT[own]}
     wrong = {name for name in imported(tree) if (target := target_room(name)) and target not in allowed}
     assert not wrong, f"{own} must not import {sorted(wrong)}"
+
+
+def test_there_are_no_relative_imports() -> None:
+    """They would go unseen by the other rules."""
+    relative = [
+        str(path) for path, tree in ALL for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert not relative
 
 
 def test_families_know_no_other_family_and_services_only_their_bases() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 
 from active_learner.core.asking_events import SelectionMade
@@ -11,14 +12,24 @@ from active_learner.core.records import AskedQuestion
 
 
 class AcquisitionBatch:
-    """Questions by id; resolved when each is answered, or skipped by every labeler that is here."""
+    """Questions by id; resolved when each is answered, or skipped by every labeler that is here.
 
-    def __init__(self, questions: Iterable[AskedQuestion] = (), asked_at: float = 0.0) -> None:
+    Who skips is a peer, not an annotator: two labelers may answer under one name. `skipped_before`: question and
+    annotator of skips that an earlier trainer heard, whose peers are not known any more; each stands for one labeler.
+    """
+
+    def __init__(
+        self,
+        questions: Iterable[AskedQuestion] = (),
+        asked_at: float = 0.0,
+        skipped_before: Iterable[tuple[str, str]] = (),
+    ) -> None:
         self.questions = {question.id: question for question in questions}
         self.asked_at = asked_at
         self._ids = {question.key: question.id for question in self.questions.values()}
         self._answered: set[str] = set()
         self._skipped: dict[str, set[str]] = {}
+        self._skipped_before = Counter(question for question, _ in skipped_before)
 
     def __contains__(self, id: str) -> bool:
         return id in self.questions
@@ -35,21 +46,26 @@ class AcquisitionBatch:
     def answer(self, id: str) -> None:
         self._answered.add(id)
 
-    def take_back(self, id: str, annotator: str) -> None:
+    def take_back(self, id: str, labeler: str) -> None:
         self._answered.discard(id)
-        self._skipped.get(id, set()).discard(annotator)
+        self._skipped.get(id, set()).discard(labeler)
 
-    def skip(self, id: str, annotator: str) -> None:
-        self._skipped.setdefault(id, set()).add(annotator)
+    def skip(self, id: str, labeler: str) -> None:
+        self._skipped.setdefault(id, set()).add(labeler)
 
     def unanswered(self) -> tuple[AskedQuestion, ...]:
         """In the order of asking."""
         return tuple(question for question in self.questions.values() if question.id not in self._answered)
 
-    def is_resolved(self, labelers: int) -> bool:
+    def is_resolved(self, labelers: set[str]) -> bool:
         """`labelers` that are here; with none, one skip is enough."""
-        needed = max(1, labelers)
-        return all(len(self._skipped.get(question.id, ())) >= needed for question in self.unanswered())
+        return all(self._is_skipped(question.id, labelers) for question in self.unanswered())
+
+    def _is_skipped(self, id: str, labelers: set[str]) -> bool:
+        skipped, before = self._skipped.get(id, set()), self._skipped_before[id]
+        if not skipped and not before:
+            return False
+        return len(labelers - skipped) <= before
 
 
 def question_of(

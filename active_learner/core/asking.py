@@ -114,9 +114,7 @@ class AskingMachine(Machine[Event, Command]):
         self.rules = rules
         self.pool = pool
         self.labeled = set(labeled)
-        self.batch = AcquisitionBatch(open_questions, at)
-        for question, annotator in skipped:
-            self.batch.skip(question, annotator)
+        self.batch = AcquisitionBatch(open_questions, at, skipped)
         self.intake = Intake(pool, self._is_known, name, at)
         self.round = round
         self.model_version = model_version
@@ -161,9 +159,10 @@ class AskingMachine(Machine[Event, Command]):
                 return "model stands"
 
     def _classify_answer(self, event: AnswerStored) -> str:
-        if event.status not in ("stored", "late"):
-            return "no effect"
-        return {"undo": "undo", "skip": "skip"}.get(event.event.action, "answer")
+        action = event.event.action
+        if event.status not in ("stored", "late") and (action != "skip" or event.status != "duplicate"):
+            return "no effect"  # a skip may come a second time, from another labeler of the same annotator
+        return {"undo": "undo", "skip": "skip"}.get(action, "answer")
 
     def _classify_tick(self, at: float) -> str:
         if self.intake.waiting and self._nobody_scores(at):
@@ -200,7 +199,7 @@ class AskingMachine(Machine[Event, Command]):
         return "sources silent" if self._is_silent(at) else "tick"
 
     def _classify_asking(self, at: float) -> str:
-        if self.batch.is_resolved(len(self.here.labelers)):
+        if self.batch.is_resolved(self.here.labelers):
             return "batch answered" if self.batch.answered else "batch skipped"
         timeout = self.rules.label_timeout_s
         if timeout is not None and at >= self.batch.asked_at + timeout:
@@ -230,7 +229,9 @@ class AskingMachine(Machine[Event, Command]):
     # --- who is here
 
     def _source_here(self, event: SourceHere) -> list[Command]:
+        """Its silence counts from now: what it needs to start is not silence."""
         self.here.source(event.session, ended=False)
+        self.intake.last_new_at = max(self.intake.last_new_at, event.at)
         return []
 
     def _source_gone(self, event: SourceGone) -> list[Command]:
@@ -327,7 +328,7 @@ class AskingMachine(Machine[Event, Command]):
         if not event.labeled:
             self.labeled.discard(key)
         if question in self.batch:
-            self.batch.take_back(question, event.event.annotator)
+            self.batch.take_back(question, event.labeler)
         elif not event.labeled and event.features is not None:
             self.pool.add(key, event.features)
             self.pool.evict()
@@ -335,18 +336,18 @@ class AskingMachine(Machine[Event, Command]):
 
     def _hear_skip(self, event: AnswerStored) -> list[Command]:
         if event.event.question in self.batch:
-            self.batch.skip(event.event.question, event.event.annotator)
+            self.batch.skip(event.event.question, event.labeler)
         return []
 
     def _want_round(self, event: Tick) -> list[Command]:
-        why = "skipped" if self.batch.is_resolved(len(self.here.labelers)) else "timed_out"
+        why = "skipped" if self.batch.is_resolved(self.here.labelers) else "timed_out"
         closing = self._return_unanswered(event.at, why)
         self.phase = "holding"
         return [*closing, WantRound()]
 
     def _give_up_batch(self, event: Tick) -> list[Command]:
         """Not one label: these samples cool down, others are asked (or they again, when there are no others)."""
-        skipped = self.batch.is_resolved(len(self.here.labelers))
+        skipped = self.batch.is_resolved(self.here.labelers)
         closing = self._return_unanswered(event.at, "skipped" if skipped else "timed_out")
         self.phase = "collecting"
         text = "all questions were skipped" if skipped else "nobody answered in time"

@@ -122,6 +122,8 @@ class AnswerStored:
     labeled: bool
     features: Features | None
     """Of the sample; None: the store does not know the question."""
+    labeler: str
+    """Name of the peer that said it."""
     at: float
 
 

@@ -95,6 +95,7 @@ class TrainingMachine(Machine[Event, Command]):
         ("promoting", "promoted"): "_hear_promoted",
         ("promoting", "last promoted"): "_commit",
         ("committing", "committed"): "_finish_round",
+        ("idle", "committed"): "_finish_round",
         ("*", "committed"): "_remember_ended",
         ("predicting", "refused"): "_halt",
         ("applying", "refused"): "_halt",
@@ -219,7 +220,6 @@ class TrainingMachine(Machine[Event, Command]):
 
     def _adopt_plan(self, event: PlanCommitted) -> list[Command]:
         self.plans.append(event.plan)
-        self._log.start(event.plan, event.at)
         return self._sync(event)
 
     def _nothing_to_train(self, _: NothingToTrain) -> list[Command]:
@@ -346,7 +346,8 @@ class TrainingMachine(Machine[Event, Command]):
     def _halt_because(self, text: str, at: float) -> list[Command]:
         self.halt_reason = text
         self._enter("halted", at + HALT_RETRY_S)
-        return [Note("error", f"training is halted: {text}")]
+        advice = f"mend it and start the evaluator again; it is tried again every {HALT_RETRY_S:g} s"
+        return [Note("error", f"training is halted: {text} ({advice})")]
 
     def _stage_left(self, event: StageLeft) -> list[Command]:
         return [Note("warning", f"{event.role} is away: training waits for it")] if self.phase != "idle" else []

@@ -33,6 +33,9 @@ from protocol.messages import (
     Taken,
 )
 
+CANDIDATES_LIMIT = 8192
+"""In one message. Each is hashed in the loop (about 4 us): more would let training wait."""
+
 
 class AskingShell:
     """`on_round()` is called when a round is wanted."""
@@ -96,11 +99,15 @@ class AskingShell:
         among = places if refused else None
         self.handle(told.CandidatesHeard(message.id, session, keys, features, refused, text, _now(), among))
 
+    def forget(self, session: int) -> None:
+        """A source left."""
+        self._names.pop(session, None)
+
     def scores_heard(self, message: Scores) -> None:
         self.handle(told.ScoresHeard(message.re, message.model_version, message.probabilities, _now()))
 
-    def answer_heard(self, answer: Answer, reply: Callable[[Message], object]) -> None:
-        """Commit, then say so."""
+    def answer_heard(self, answer: Answer, labeler: str, reply: Callable[[Message], object]) -> None:
+        """Commit, then say so. `labeler`: the peer that said it."""
 
         async def record() -> None:
             try:
@@ -110,7 +117,9 @@ class AskingShell:
                 return
             reply(AnswerReceipt(answer.id, answer.question, outcome.status, outcome.text))
             if outcome.event is not None:
-                self.handle(told.AnswerStored(outcome.event, outcome.status, outcome.labeled, outcome.features, _now()))
+                self.handle(
+                    told.AnswerStored(outcome.event, outcome.status, outcome.labeled, outcome.features, labeler, _now())
+                )
 
         self._spawn(record())
 
@@ -177,13 +186,19 @@ class AskingShell:
         self._say(self._control, Control("source", "diversify"))
 
     def _save_pool(self, _: told.SavePool) -> None:
-        self._spawn(self._book.save_pool(self.machine.pool.dump()))
+        self._spawn(self.save_pool())
+
+    async def save_pool(self) -> None:
+        await self._book.save_pool(self.machine.pool.dump())
 
 
 def _fit_rows(features: Features, spec: SampleSpec) -> tuple[tuple[int, ...], Features, str]:
     """Which candidates are samples of the experiment, these in its dtype, and why others are not."""
     if features.shape[1:] != spec.shape:
         text = f"samples are {features.shape[1:]}, the experiment's are {spec.shape}"
+        return (), np.empty((0, *spec.shape), spec.dtype), text
+    if len(features) > CANDIDATES_LIMIT:
+        text = f"{len(features)} candidates in a message, allowed are {CANDIDATES_LIMIT}"
         return (), np.empty((0, *spec.shape), spec.dtype), text
     try:
         return tuple(range(len(features))), canonical(features, spec), ""

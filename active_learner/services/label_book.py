@@ -15,10 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from active_learner.core.records import AskedQuestion, Features, LabelEvent, Plan, RoundResult, SampleSpec
+from active_learner.errors import StoreError, StoreLocked, WrongStore
 from active_learner.stores.base import Store
 from protocol.messages import Action, Answer
 
 Result = TypeVar("Result")
+
+RETRY_S = 2.0
+"""A person who makes room on a disk does not want to wait long to see that it helped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,8 @@ class Outcome:
 class LabelBook:
     """Labels, questions and plans of one run."""
 
-    def __init__(self, store: Store, experiment: str, spec: SampleSpec) -> None:
-        self._store = store
+    def __init__(self, store: Store, experiment: str, spec: SampleSpec, note: Callable[[str, str], None]) -> None:
+        self._store, self._note = store, note
         self._experiment, self._spec = experiment, spec
         self._thread = ThreadPoolExecutor(1, "store")
         self._features: dict[str, Features] = {}
@@ -60,6 +64,20 @@ class LabelBook:
     async def run(self, function: Callable[[], Result]) -> Result:
         """On the store's thread, after all that was asked of it before."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    async def persist(self, function: Callable[[], Result]) -> Result:
+        """As `run`; what cannot be written now (a full disk) is tried again until it can: nothing goes on without it."""
+        told = False
+        while True:
+            try:
+                return await self.run(function)
+            except (StoreError, OSError) as error:
+                if isinstance(error, StoreLocked | WrongStore):
+                    raise
+                if not told:
+                    self._note("error", f"cannot write: {error}; trying again every {RETRY_S:g} s")
+                told = True
+            await asyncio.sleep(RETRY_S)
 
     async def open(self) -> History:
         """Take the writer's lock and a new term. Raises: StoreLocked, WrongStore."""
@@ -101,7 +119,7 @@ class LabelBook:
     async def make_plan(self, template: Callable[[tuple[str, ...], tuple[int, ...], bool], Plan]) -> Plan | None:
         """A plan of all labels there are, committed; None: there are none. `template` gets keys, labels, and whether
         anyone was asked for any of them."""
-        return await self.run(lambda: self._make_plan(template))
+        return await self.persist(lambda: self._make_plan(template))
 
     def _make_plan(self, template: Callable[[tuple[str, ...], tuple[int, ...], bool], Plan]) -> Plan | None:
         labels = self._store.labels()
@@ -118,17 +136,21 @@ class LabelBook:
         return np.stack([self._features[key] for key in plan.rows]), np.array(plan.values, np.int64)
 
     async def finish_plan(self, result: RoundResult) -> None:
-        await self.run(lambda: self._store.finish_plan(result))
+        await self.persist(lambda: self._store.finish_plan(result))
 
     async def commit_questions(self, questions: Sequence[AskedQuestion]) -> None:
         self._features.update((question.key, question.features) for question in questions)
-        await self.run(lambda: self._store.commit_questions(questions))
+        await self.persist(lambda: self._store.commit_questions(questions))
 
     async def close_questions(self, ids: Sequence[str], why: str) -> None:
-        await self.run(lambda: self._store.close_questions(ids, why))
+        await self.persist(lambda: self._store.close_questions(ids, why))
 
     async def save_pool(self, snapshot: bytes) -> None:
-        await self.run(lambda: self._store.save_pool(snapshot))
+        """Keep it if that can be done: without it a restart only scores candidates again."""
+        try:
+            await self.run(lambda: self._store.save_pool(snapshot))
+        except (StoreError, OSError) as error:
+            self._note("warning", f"the pool is not kept: {error}")
 
     async def record(self, answer: Answer) -> Outcome:
         """Check and commit; returns only when it is durable."""

@@ -44,7 +44,7 @@ class RunFiles:
             at=time.time(),
         )
         await self._book.finish_plan(result)
-        await self._book.run(lambda: self._write(result, predictions))
+        await self._book.persist(lambda: self._write(result, predictions))
 
     def _write(self, result: RoundResult, predictions: Array | None) -> None:
         metrics.append(self._folder / metrics.METRICS_FILE, result)

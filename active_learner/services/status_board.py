@@ -7,6 +7,9 @@ from active_learner.core.records import RoundResult
 from active_learner.core.training import TrainingMachine
 from protocol.messages import Member, PeerAge, StatusReport
 
+PEERS_SHOWN = 256
+"""A broker has no more sessions by default; the protocol takes 1,024."""
+
 
 class StatusBoard:
     """Collects what a status report shows."""
@@ -15,15 +18,26 @@ class StatusBoard:
         self._run, self._asking, self._training = run, asking, training
         self.last: RoundResult | None = None
         self._heard: dict[int, tuple[Member, float]] = {}
+        self._rooms: dict[int, set[str]] = {}
         self._number = 0
         self._shown: tuple[object, ...] = ()
 
-    def heard(self, member: Member | None, at: float) -> None:
-        if member is not None:
-            self._heard[member.session] = (member, at)
+    def heard(self, session: int, at: float) -> None:
+        """It said something."""
+        if session in self._heard:
+            self._heard[session] = (self._heard[session][0], at)
 
-    def left(self, session: int) -> None:
-        self._heard.pop(session, None)
+    def presence(self, room: str, member: Member, here: bool, at: float) -> None:
+        """It came into a room or left one; who is in none of ours is not shown."""
+        rooms = self._rooms.setdefault(member.session, set())
+        if here:
+            rooms.add(room)
+            self._heard.setdefault(member.session, (member, at))
+            return
+        rooms.discard(room)
+        if not rooms:
+            self._rooms.pop(member.session)
+            self._heard.pop(member.session, None)
 
     def changed(self) -> bool:
         """Something that a person watches is different from the last time this was asked."""
@@ -68,10 +82,13 @@ class StatusBoard:
             loss=last.loss if last else None,
             text=self.words(at),
             counters=tuple(sorted({**asking.intake.counters, **own, **counters}.items())),
-            peers=tuple(
-                PeerAge(member.name, member.role, max(0.0, at - heard)) for member, heard in self._heard.values()
-            ),
+            peers=self._peers(at),
         )
+
+    def _peers(self, at: float) -> tuple[PeerAge, ...]:
+        """Those that spoke last, as many as a message takes."""
+        latest = sorted(self._heard.values(), key=lambda known: -known[1])[:PEERS_SHOWN]
+        return tuple(PeerAge(member.name, member.role, max(0.0, at - heard)) for member, heard in latest)
 
     def words(self, at: float) -> str:
         """What the run waits for."""

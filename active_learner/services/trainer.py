@@ -19,9 +19,8 @@ from active_learner.core.asking_events import AskingRules
 from active_learner.core.pool import Pool
 from active_learner.core.records import RoundResult, SampleSpec
 from active_learner.core.training import TrainingMachine
-from active_learner.errors import StoreError
 from active_learner.losses.base import Loss
-from active_learner.peer import Peer, Received
+from active_learner.peer import Peer
 from active_learner.services.asking_shell import AskingShell
 from active_learner.services.goals import Goals, result_line
 from active_learner.services.label_book import History, LabelBook
@@ -29,24 +28,12 @@ from active_learner.services.pump import Surroundings
 from active_learner.services.run_files import RunFiles
 from active_learner.services.shell import Service, meet
 from active_learner.services.status_board import StatusBoard
+from active_learner.services.trainer_ears import TrainerEars
 from active_learner.services.training_shell import TrainingSettings, TrainingShell
 from active_learner.stores.base import Store
 from active_learner.strategies.base import QueryStrategy
 from protocol.messages import (
-    Answer,
-    Candidates,
-    Forward,
-    Gradient,
     LogLine,
-    Member,
-    Message,
-    Position,
-    Promoted,
-    Scores,
-    SourceEnded,
-    Status,
-    StatusRequest,
-    StepRefused,
 )
 
 LOG = logging.getLogger(__name__)
@@ -78,7 +65,7 @@ class Trainer(Service):
     def __init__(self, parts: TrainerParts, peer: Peer) -> None:
         super().__init__()
         self._parts, self._peer = parts, peer
-        self._book = LabelBook(parts.store, parts.config.name, parts.spec)
+        self._book = LabelBook(parts.store, parts.config.name, parts.spec, self._note)
         labels = None if parts.held_out is None else parts.held_out[1]
         name = parts.strategies[""].name
         self._files = RunFiles(parts.run_dir, self._book, name, labels, parts.write_report)
@@ -96,11 +83,13 @@ class Trainer(Service):
         self._is_open = True
         self._results = [result for _, result in history.plans if result is not None]
         self._build(history)
-        self._listen()
+        self._peer.on_message = self._ears.heard
+        self._peer.on_presence = self._ears.presence
+        self._peer.on_session = self._session
         await meet(self._peer)
         for room in dict.fromkeys(self._parts.config.rooms.model_dump().values()):
             await self._peer.join(room)
-        self._presence_again(True)
+        self._ears.all_again()
         resumed = f", resumed at {len(history.labeled)} labels" if history.labeled or history.plans else ""
         self._begin(history)
         return f"trainer of {self._parts.config.name}, run {history.run[:8]}{resumed}"
@@ -178,6 +167,13 @@ class Trainer(Service):
             outside=outside,
             on_round=self._want_round,
         )
+        self._ears = TrainerEars(config, self._peer, self._asking, self._training, self._board, self.fail)
+
+    def _session(self, connected: bool) -> None:
+        if connected:
+            self._ears.all_again()
+        else:
+            self._note("warning", "the broker is lost: waiting for it")
 
     def _restore_pool(self, pool: Pool, history: History) -> None:
         known = {*history.labeled, *(question.key for question in history.open_questions)}
@@ -197,124 +193,13 @@ class Trainer(Service):
         await self._peer.close("stopped")
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
-        if hasattr(self, "_asking"):
-            await self._book.save_pool(self._asking.machine.pool.dump())
+        try:
+            await self._asking.save_pool()
             problem = await self._files.report()
             if problem is not None:
                 self._note("warning", f"no report: {problem}")
-        await self._book.close()
-
-    # --- what is heard
-
-    def _listen(self) -> None:
-        self._hears: dict[type[Message], Callable[[Any, Received], None]] = {
-            Forward: self._forward_heard,
-            Gradient: self._gradient_heard,
-            Position: self._position_heard,
-            Promoted: self._promoted_heard,
-            StepRefused: self._refusal_heard,
-            Candidates: lambda message, received: self._candidates_heard(message, received),
-            Scores: lambda message, _: self._asking.scores_heard(message),
-            SourceEnded: self._source_ended,
-            Answer: self._answer_heard,
-            StatusRequest: self._status_asked,
-        }
-        self._peer.on_message = self._heard
-        self._peer.on_presence = self._presence
-        self._peer.on_session = self._presence_again
-
-    def _heard(self, received: Received) -> None:
-        self._board.heard(received.sender, _now())
-        hear = self._hears.get(type(received.message))
-        if hear is not None:
-            hear(received.message, received)
-
-    def _forward_heard(self, message: Forward, received: Received) -> None:
-        if received.room != self._parts.config.rooms.trainoutput:
-            return
-        if message.status is Status.VALIDATE:
-            self._training.validation_heard(message.ticket, message.data, _now())
-        elif message.status is Status.TRAIN:
-            self._training.handle(training_events.PredictionHeard(message.term, message.step, message.data, _now()))
-
-    def _gradient_heard(self, message: Gradient, received: Received) -> None:
-        if received.room == self._parts.config.rooms.traininput:
-            self._training.handle(training_events.AppliedHeard(message.term, message.step, _now()))
-
-    def _position_heard(self, message: Position, _: Received) -> None:
-        self._training.handle(
-            training_events.PositionHeard(
-                message.role,
-                message.term,
-                message.applied,
-                message.model_version,
-                message.restorable,
-                message.fused,
-                message.width,
-                message.why,
-                _now(),
-            )
-        )
-
-    def _promoted_heard(self, message: Promoted, _: Received) -> None:
-        self._training.handle(
-            training_events.PromotedHeard(message.role, message.term, message.step, message.digest, _now())
-        )
-
-    def _refusal_heard(self, message: StepRefused, _: Received) -> None:
-        if message.ticket and message.term == 0:  # of candidates, not of a step
-            text = f"{message.role}: {message.text}"
-            self._asking.handle(asking_events.ScoresRefused(message.ticket, text, _now()))
-            return
-        text = f"{message.text} ({message.code})"
-        self._training.handle(training_events.Refusal(message.role, message.term, message.step, text, _now()))
-
-    def _candidates_heard(self, message: Candidates, received: Received) -> None:
-        if message.purpose == "propose":
-            self._asking.candidates_heard(message, received.session, received.sender)
-
-    def _source_ended(self, _: SourceEnded, received: Received) -> None:
-        self._asking.handle(asking_events.SourceGone(received.session, True, _now()))
-
-    def _answer_heard(self, message: Answer, received: Received) -> None:
-        self._asking.answer_heard(message, lambda receipt: self._peer.reply(received, receipt))
-
-    def _status_asked(self, message: StatusRequest, received: Received) -> None:
-        self._peer.reply(received, self._board.report(message.id, _now(), self._peer.counters))
-
-    # --- who is here
-
-    def _presence_again(self, connected: bool) -> None:
-        """After the first join, and when a restarted broker knows us again."""
-        if not connected:
-            self._note("warning", "the broker is lost: waiting for it")
-            return
-        for room in dict.fromkeys(self._parts.config.rooms.model_dump().values()):
-            for role in {*self._parts.config.trainer.stages, "source", "labeler"}:
-                for member in self._peer.present(room, role):
-                    self._presence(room, member, True, "there already")
-
-    def _presence(self, room: str, member: Member, here: bool, why: str) -> None:
-        at, rooms = _now(), self._parts.config.rooms
-        if here:
-            self._board.heard(member, at)
-        elif room == rooms.control:
-            self._board.left(member.session)
-        if member.role in self._parts.config.trainer.stages:
-            self._evaluator_presence(room, member, here, at)
-        elif member.role == "source" and room == rooms.evolution:
-            event = asking_events.SourceHere if here else _source_gone
-            self._asking.handle(event(member.session, at))
-        elif member.role == "labeler" and room == rooms.user:
-            self._asking.handle(asking_events.LabelerHere(member.name, here, at))
-
-    def _evaluator_presence(self, room: str, member: Member, here: bool, at: float) -> None:
-        rooms = self._parts.config.rooms
-        if room == rooms.traininput:
-            joined = training_events.StageJoined if here else training_events.StageLeft
-            self._training.handle(joined(member.role, at))
-        elif room == rooms.evolution:
-            self._asking.handle(asking_events.EvaluatorHere(here, at))
+        finally:
+            await self._book.close()
 
     # --- between the machines
 
@@ -347,13 +232,14 @@ class Trainer(Service):
         self.finish(0)
 
     def _tick(self) -> None:
+        self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
         at = _now()
         self._training.handle(training_events.Tick(at))
         self._asking.handle(asking_events.Tick(at))
         if at >= self._reported_at + self._parts.config.trainer.status_interval_s and self._board.changed():
             self._reported_at = at
-            self._peer.send(self._parts.config.rooms.control, self._board.report("", at, self._peer.counters))
-        self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+            counters = {**self._peer.counters, **self._ears.counters}
+            self._peer.send(self._parts.config.rooms.control, self._board.report("", at, counters))
 
     def _note(self, level: str, text: str) -> None:
         self._log_number += 1
@@ -369,8 +255,6 @@ class Trainer(Service):
     def _finished(self, task: asyncio.Future[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, StoreError):
-            self._note("error", f"the store refused: {error}")
         if error is not None:
             self.fail(error)
 
@@ -388,10 +272,6 @@ def _rules(config: Config, goals: Goals) -> AskingRules:
         refresh_timeout_s=trainer.refresh_timeout_s,
         label_budget=goals.labels,
     )
-
-
-def _source_gone(session: int, at: float) -> asking_events.SourceGone:
-    return asking_events.SourceGone(session, False, at)
 
 
 def _now() -> float:

@@ -225,8 +225,8 @@ class TrainingShell:
             return
         assert self._held_out is not None
         self._validation = None
-        predictions = np.concatenate(validation.heard)
         try:
+            predictions = np.concatenate(validation.heard)
             found = evaluate(predictions, self._held_out[1], self._settings.output)
         except ValueError as error:
             self._note("warning", f"validation of round {validation.round}: {error}")

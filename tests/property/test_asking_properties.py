@@ -101,7 +101,7 @@ class Loop:
             self.labels[question.key] = question.id
         elif action == "undo":
             self.labels.pop(question.key, None)
-        self.feed(a.AnswerStored(event, "stored", question.key in self.labels, question.features, self.at))
+        self.feed(a.AnswerStored(event, "stored", question.key in self.labels, question.features, "ann", self.at))
 
     # --- the shell
 
@@ -161,7 +161,7 @@ class Loop:
             for question in [*self.open.values()]:
                 event = LabelEvent(f"h{self.at}{question.id}", question.id, question.key, "ann", 0, "answer", 1, 0.0)
                 self.labels[question.key] = question.id
-                self.feed(a.AnswerStored(event, "stored", True, question.features, self.at))
+                self.feed(a.AnswerStored(event, "stored", True, question.features, "ann", self.at))
             self.feed(a.Tick(self.at))
             if self.rounds > before:
                 return

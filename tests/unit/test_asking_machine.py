@@ -67,11 +67,12 @@ def answered(
     who: str = "ann",
     at: float = 1.0,
     labeled: bool | None = None,
+    labeler: str = "ann",
 ) -> a.AnswerStored:
     value = 1 if action in ("answer", "revise") else None
     event = LabelEvent(f"{question.id}{action}", question.id, question.key, who, 0, action, value, 5.0)
     is_labeled = action in ("answer", "revise") if labeled is None else labeled
-    return a.AnswerStored(event, status, is_labeled, question.features, at)
+    return a.AnswerStored(event, status, is_labeled, question.features, labeler, at)
 
 
 def asking(rules: a.AskingRules = RULES, **options: object) -> tuple[AskingMachine, tuple[AskedQuestion, ...]]:
@@ -365,6 +366,26 @@ def test_one_of_two_labelers_skips_and_the_other_is_waited_for() -> None:
     assert one.handle(a.Tick(1.0)) == []
     one.handle(a.LabelerHere("bob", False, 0.0))
     assert one.handle(a.Tick(1.0)) == [a.CloseQuestions((first.id,), "skipped"), a.WantRound()]
+
+
+def test_two_labelers_of_one_annotator_skip_for_themselves() -> None:
+    one, (first, second) = asking()
+    one.handle(a.LabelerHere("bob", True, 0.0))
+    for question in (first, second):
+        one.handle(answered(question, "skip", labeler="ann"))
+    assert one.handle(a.Tick(1.0)) == []
+    for question in (first, second):
+        one.handle(answered(question, "skip", status="duplicate", labeler="bob"))
+    closed, _ = one.handle(a.Tick(1.0))
+    assert closed == a.CloseQuestions((first.id, second.id), "skipped")
+
+
+def test_a_source_that_needs_long_to_start_is_not_called_silent() -> None:
+    one = machine(labeled=[key(1)])
+    one.handle(a.SourceHere(SOURCE, 50.0))
+    one.handle(candidates("c", 1, at=50.0))
+    assert one.handle(a.Tick(50.0)) == []
+    assert one.handle(a.Tick(50.0 + RULES.source_timeout_s)) != []
 
 
 def test_without_the_evaluator_candidates_are_taken_unscored_and_asked_as_stale() -> None:

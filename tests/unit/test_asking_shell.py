@@ -34,7 +34,7 @@ def told_to_a_labeler(question: AskedQuestion) -> list[tuple[str, Message]]:
     async def come() -> None:
         machine = AskingMachine(AskingRules(4, 1), Pool(4, 3), name="t", at=0.0, open_questions=[question])
         outside = Surroundings(lambda room, message: said.append((room, message)), print, print, fail)
-        book = LabelBook(MemoryStore("memory", Path("run")), "e", SPEC)
+        book = LabelBook(MemoryStore("memory", Path("run")), "e", SPEC, print)
         rooms = ("evolution", "user", "control")
         shell = AskingShell(machine, SPEC, 0, book, {}, rooms, outside=outside, on_round=lambda: None)
         shell.handle(LabelerHere("ann", True, 0.0))

@@ -325,6 +325,14 @@ def test_a_result_committed_while_an_evaluator_came_back_still_ends_the_round() 
     assert one.handle(position(4, version=4)) == [t.RoundEnded(1, 4)]
 
 
+def test_a_commit_that_takes_longer_than_an_evaluators_return_still_ends_the_round() -> None:
+    one, _ = in_promotion()
+    one.handle(t.PromotedHeard("evaluator", 2, 4, "abc", 3.0))
+    one.handle(t.StageJoined("evaluator", 3.0))
+    assert one.handle(position(4, version=4)) == [t.ModelReady(4)]
+    assert one.handle(t.ResultCommitted(1, 3.0)) == [t.RoundEnded(1, 4)]
+
+
 def test_predictions_that_the_loss_refuses_halt_training_with_words() -> None:
     one, _ = stepping()
     one.handle(prediction(1))
