@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 import click
 
-from active_learner import __version__
+from active_learner import __version__, parent
 from active_learner.errors import ActiveLearnerError
 
 COMMANDS = {
@@ -25,6 +25,7 @@ COMMANDS = {
     "ping": "Is the broker there?",
     "check": "Try a configuration and its network.",
     "labels": "Import and export labels.",
+    "melody": "Write the best melodies of a run as MIDI and WAV files.",
     "config": "Show a configuration, its schema, its reference.",
     "init": "Write a small experiment of your own.",
     "runs": "List the run folders.",
@@ -88,6 +89,7 @@ def group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run and exit with the code that the epilog promises."""
+    parent.watch()
     code = run(arguments)
     if "torch" in sys.modules:
         # Its teardown takes 0.3 s, on a busy machine 2 s, of the 3 s in which `up` ends all. Services have flushed in stop().

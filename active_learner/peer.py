@@ -113,27 +113,28 @@ class Peer:
         self._unread: deque[Received] = deque()
         self._arrived = asyncio.Event()
         self._changed = asyncio.Event()
-        self._closed = False
+        self._closed = self._rejected = False
         self._timer: asyncio.TimerHandle | None = None
 
     # --- session ---------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Connect and say HELLO. Raises: Unreachable (no broker, wrong version), LeaseHeld (role or name taken)."""
+        """Connect and say HELLO; to a broker that is full again every second. Raises: Unreachable (no broker, full for
+        `connect_timeout_s`, wrong version), LeaseHeld (role or name taken)."""
         self._loop = asyncio.get_running_loop()
         await self._link.open(self._heard)
         self._tick()
         try:
             async with asyncio.timeout(self._timeout_s):
-                while not self.connected and self.refusal is None:
+                while not self.connected and not self._rejected:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            self.refusal = no_broker(self.address, self._timeout_s or 0.0)
+            self.refusal = self.refusal or no_broker(self.address, self._timeout_s or 0.0)
         except BaseException:
             await self.close("cancelled")
             raise
-        if self.refusal is not None:
+        if self.refusal is not None and not self.connected:
             await self.close("refused")
             raise self.refusal
 
@@ -353,6 +354,7 @@ class Peer:
                     _fail(join, Unreachable(f"the broker refuses room {room} ({code}): {text}"))
             case machine.Rejected(code, text):
                 self.refusal = _refusal(code, text)
+                self._rejected = code != RefusalCode.LIMIT  # a full broker may have a place in a second
                 self._changed.set()
             case machine.Up():
                 self._up()

@@ -61,7 +61,7 @@ def encode(
     except Unfit as error:
         raise LocalProtocolError(f"{cls.__name__}.{error}") from None
     first = pack(cls.KIND, header, room=room, session=session, sequence=sequence, version=version, parts=len(raws))
-    total = len(first) + sum(map(len, raws))
+    total = len(first) + sum(map(len, raws)) if raws else len(first)
     if total > limit:
         raise MessageTooLarge(cls.__name__, total, limit)
     return [first, *raws]

@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from protocol import messages
@@ -287,16 +288,20 @@ def _fixed(parts: tuple[FieldType, ...]) -> FieldType:
 
 def _array(path: str) -> FieldType:
     def write(value: Any, raws: RawOut) -> Any:
-        from protocol import tensors  # the broker never loads numpy
-
-        return tensors.describe(value, raws)
+        return _tensors().describe(value, raws)
 
     def read(value: Any, raws: RawIn) -> Any:
-        from protocol import tensors
-
-        return tensors.restore(value, raws)
+        return _tensors().restore(value, raws)
 
     return FieldType("array", write, read)
+
+
+@cache
+def _tensors() -> Any:
+    """Imported with the first array: the broker never loads numpy."""
+    from protocol import tensors
+
+    return tensors
 
 
 _PLAIN: Final[dict[Any, Callable[[str], FieldType]]] = {

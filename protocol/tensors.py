@@ -84,7 +84,8 @@ def _check_shape(shape: Any) -> None:
 
 
 def _check_finite(array: NDArray[Any]) -> None:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    # the ufunc itself: `.all()` is a detour through Python
+    if array.dtype.kind == "f" and not np.logical_and.reduce(np.isfinite(array), axis=None):
         raise Infinite("has values that are not finite")
 
 

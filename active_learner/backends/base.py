@@ -88,11 +88,12 @@ class Backend(ABC):
 
     @abstractmethod
     def save(self, path: Path, run: str, plan_round: int) -> None:
-        """One checkpoint file with its own digest: temporary file, fsync, rename, fsync of the folder."""
+        """The present weights, as they are once promoted, in one checkpoint file with its own digest: temporary file, fsync,
+        rename, fsync of the folder. Promotes nothing itself. Raises: OSError. Refused: weights that are not finite."""
 
     @abstractmethod
     def load(self, path: Path, run: str) -> int:
-        """Restore weights, optimizer, step and snapshot from a checkpoint; returns its step. `run` "": any run's, see
+        """Restore weights, optimizer and step from a checkpoint, whose weights score too; returns its step. `run` "": any run's, see
         `self.run`. Refused: another run's, damaged, or of another network (names the layer)."""
 
     @abstractmethod

@@ -67,7 +67,10 @@ def read_checkpoint(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 def _sealed(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> bytes:
     metadata = {FACTS: json.dumps({"format": FORMAT, **facts}, sort_keys=True), "sha256": BLANK.decode()}
-    contents = bytearray(safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, metadata))
+    ordered = {
+        name: np.asarray(array, order="C") for name, array in arrays.items()
+    }  # ascontiguousarray makes () to (1,)
+    contents = bytearray(safetensors.numpy.save(ordered, metadata))
     place = _digest_place(contents)
     contents[place : place + 64] = sha256(contents).hexdigest().encode()
     return bytes(contents)

@@ -126,10 +126,11 @@ class OwnNetwork(Backend):
             raise ValueError(f"no graph of step {step}: {held}")
         if gradient.shape != kept.shape:
             raise ValueError(f"gradient of step {step} is {gradient.shape}, expected {kept.shape}")
-        if not np.isfinite(gradient).all():
+        slope_out = _floats(gradient)
+        if not np.isfinite(slope_out).all():
             raise ValueError(f"gradient of step {step} is not finite")
         try:
-            slope = self._network.apply(_floats(gradient))
+            slope = self._network.apply(slope_out)
         except ValueError as error:
             self.forward(kept.step, kept.seed, kept.batch)  # backward may have used the graph up
             raise ValueError(f"step {step}: {error}") from error
@@ -162,11 +163,9 @@ class OwnNetwork(Backend):
 
     def save(self, path: Path, run: str, plan_round: int) -> None:
         sections = {"network": self._weights(), "optimizer": _copied(self._network.optimizer_state())}
-        if self._model_version != self._applied:
-            sections["snapshot"] = self._snapshot
         arrays = {f"{section}.{name}": one for section, found in sections.items() for name, one in found.items()}
         states.check_finite(arrays)
-        facts = {"run": run, "step": self._applied, "round": plan_round, "model_version": self._model_version}
+        facts = {"run": run, "step": self._applied, "round": plan_round}
         kind = type(self._network).__name__
         write_checkpoint(path, arrays, {**facts, "seed": self._seed, "stage": self._stage, "network": kind})
         self.run = run
@@ -179,8 +178,8 @@ class OwnNetwork(Backend):
         _check_same(path, weights, self._weights())
         self._network.reset(step_seed(facts["seed"], 0, self._stage))
         self._network.restore(_copied(weights), _section(arrays, "optimizer."))
-        self._snapshot = _section(arrays, "snapshot.") or weights
-        self._seed, self._applied, self._model_version = facts["seed"], facts["step"], facts["model_version"]
+        self._snapshot = weights
+        self._seed, self._applied, self._model_version = facts["seed"], facts["step"], facts["step"]
         self.run, self._kept = facts["run"], None
         return self._applied
 
@@ -194,11 +193,11 @@ class OwnNetwork(Backend):
 
     def _run(self, forward: Callable[[Array], ArrayLike], batch: Array) -> Array:
         """Raises: ValueError when the network fails, or returns something else than (n, width) finite numbers."""
+        states.check_batch(batch)
         try:
             found = _floats(forward(_floats(batch)))
         except Exception as error:  # the user's network may raise anything
-            name = type(self._network).__name__
-            raise ValueError(f"{name} does not take a batch of {batch.shape}: {error}") from error
+            raise ValueError(states.failure(type(self._network).__name__, batch.shape, "", error)) from error
         if found.ndim != 2 or len(found) != len(batch):
             raise ValueError(f"the network returned {found.shape}, expected ({len(batch)}, width)")
         if not np.isfinite(found).all():
@@ -209,7 +208,8 @@ class OwnNetwork(Backend):
 
 def _floats(array: ArrayLike) -> Array:
     """A copy: what came from the wire is read-only, and a network may change what it is given."""
-    return np.asarray(array).astype(np.float32, order="C")
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, which is refused
+        return np.asarray(array).astype(np.float32, order="C")
 
 
 def _copied(arrays: Arrays) -> dict[str, Array]:

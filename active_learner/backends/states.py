@@ -1,13 +1,31 @@
-"""Named arrays as the state of a network: their digest, and whether they are finite. Knows numpy; no framework, no file."""
+"""What all engines say of arrays: digest, not finite, no batch, a network that failed. Knows numpy; no framework, no file."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+SHAPE_WORDS = re.compile(r"shape|size|dimension|broadcast|channels|elements|\b\d-?D\b", re.IGNORECASE)
+"""In the words of numpy, torch and JAX for arrays that do not fit each other."""
+
+
+def check_batch(batch: NDArray[Any]) -> None:
+    """Raises: ValueError when there is not a row in it."""
+    if not batch.ndim or not len(batch):
+        raise ValueError(f"the batch is {batch.shape}, expected (n, *sample shape) with n at least 1")
+
+
+def failure(network: str, shape: tuple[int, ...], layer: str, error: Exception) -> str:
+    """What is told of an exception in a forward: a batch that does not fit, or a mistake of the network. `layer` "": unknown."""
+    where = f"{layer}: " if layer else ""
+    if isinstance(error, ValueError | RuntimeError | IndexError | TypeError) and SHAPE_WORDS.search(str(error)):
+        return f"{network} does not take a batch of {shape}: {where}{type(error).__name__}: {error}"
+    return f"{network} failed with a batch of {shape}: {where}{type(error).__name__}: {error}"
 
 
 def check_finite(arrays: Mapping[str, NDArray[Any]]) -> None:

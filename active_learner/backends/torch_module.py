@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from active_learner.backends import torch_parts, torch_state, torch_trace
+from active_learner.backends import states, torch_parts, torch_state, torch_trace
 from active_learner.backends.base import Array, Backend, Evaluation
 from active_learner.backends.checkpoint import read_checkpoint, write_checkpoint
 from active_learner.backends.settings import NetworkSettings
@@ -42,6 +42,7 @@ class TorchBackend(Backend):
         """Raises: BadNetwork."""
         self.settings = settings
         self._device = torch_parts.prepare_torch(settings)
+        self._fitness_of = torch_parts.fitness_of(settings)
         self._width = 0
         self._applied = 0
         self._model_version = 0
@@ -91,16 +92,17 @@ class TorchBackend(Backend):
         return predictions
 
     def apply(self, step: int, gradient: Array, want_input_gradient: bool) -> Array | None:
-        held = self._checked_graph(step, gradient, want_input_gradient)
+        slope_out = _floats(gradient)
+        held = self._checked_graph(step, slope_out, want_input_gradient)
         self._forget_gradients()
         try:
-            slope_out = torch.from_numpy(np.array(gradient, np.float32)).to(held.output.device)
-            torch.autograd.backward(held.output, slope_out)
+            torch.autograd.backward(held.output, torch.from_numpy(slope_out).to(held.output.device))
             _check_gradients([p.grad for p in self._parameters if p.grad is not None], held.input.grad)
-        except (RuntimeError, ValueError) as error:
+        except Exception as error:  # a backward of the user's own may raise anything; no weight has changed yet
             self._forget_gradients()
             self.forward(held.step, held.seed, held.batch)  # backward used the graph up; the same seed makes it again
-            raise ValueError(f"step {step}: {error}") from error
+            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            raise ValueError(f"step {step}: {kind}{error}") from error
         slope = held.input.grad.cpu().numpy() if want_input_gradient and held.input.grad is not None else None
         self._parts.optimizer.step()
         if self._parts.schedule is not None:
@@ -176,14 +178,10 @@ class TorchBackend(Backend):
         return outputs
 
     def _fitness(self, probabilities: Array) -> Array:
-        wanted = self.settings.fitness
-        if wanted == "expected":
-            return probabilities @ np.arange(probabilities.shape[1], dtype=np.float32)
-        if wanted == "confidence":
-            best: Array = probabilities.max(axis=1)
-            return best
-        assert callable(wanted)
-        fitness = np.asarray(wanted(probabilities), np.float32)
+        try:
+            fitness = np.asarray(self._fitness_of(probabilities), np.float32)
+        except Exception as error:  # the user's function may raise anything
+            raise ValueError(f"evaluator.fitness failed: {type(error).__name__}: {error}") from error
         if fitness.shape != probabilities.shape[:1] or not np.isfinite(fitness).all():
             raise ValueError(f"evaluator.fitness returned {fitness.shape}, expected {probabilities.shape[:1]}, finite")
         return fitness
@@ -203,13 +201,10 @@ class TorchBackend(Backend):
         parts = self._parts
         arrays = torch_state.as_arrays(self._state(), "network.")
         torch_state.check_finite(arrays)
-        if self._model_version != self._applied:
-            arrays |= torch_state.as_arrays(self._snapshot.state_dict(), "snapshot.")
         facts = {
             "run": run,
             "step": self._applied,
             "round": plan_round,
-            "model_version": self._model_version,
             "seed": self._seed,
             "stage": self.settings.stage,
             "network": self.settings.label,
@@ -233,11 +228,11 @@ class TorchBackend(Backend):
         self._check_kin(path, facts, parts)
         weights = _section(arrays, "network.")
         _load_weights(path, parts.network, weights)
-        _load_weights(path, snapshot, _section(arrays, "snapshot.") or weights)
+        _load_weights(path, snapshot, weights)
         parts.optimizer.load_state_dict(torch_state.unpack(facts["optimizer_state"], arrays))
         if parts.schedule is not None:
             parts.schedule.load_state_dict(torch_state.unpack(facts["schedule_state"], arrays))
-        self._begin(parts, snapshot, facts["seed"], facts["step"], facts["model_version"])
+        self._begin(parts, snapshot, facts["seed"], facts["step"])
         self.run = facts["run"]
         return self._applied
 
@@ -257,13 +252,13 @@ class TorchBackend(Backend):
         parts = torch_parts.make_parts(self.settings, seed, self._device)
         snapshot = torch_parts.make_network(self.settings, seed, self._device).eval().requires_grad_(False)
         snapshot.load_state_dict(parts.network.state_dict())
-        self._begin(parts, snapshot, seed, 0, 0)
+        self._begin(parts, snapshot, seed, 0)
 
-    def _begin(self, parts: Parts, snapshot: nn.Module, seed: int, applied: int, model_version: int) -> None:
+    def _begin(self, parts: Parts, snapshot: nn.Module, seed: int, applied: int) -> None:
         self._parts, self._snapshot, self._seed = parts, snapshot, seed
         self._parameters = list(parts.network.parameters())  # walking the modules costs 10 us, on every step
         self._has_buffers = next(parts.network.buffers(), None) is not None
-        self._applied, self._model_version = applied, model_version
+        self._applied = self._model_version = applied
         self._held = None
 
     def _state(self) -> dict[str, Any]:
@@ -279,23 +274,26 @@ class TorchBackend(Backend):
         return torch_trace.layers_of(self._snapshot, self._tensor(batch))
 
     def _tensor(self, batch: Array) -> Tensor:
-        # A copy: arrays from the wire are read-only, and the kept graph must not see its sender change them.
-        with np.errstate(over="ignore"):  # what float32 cannot hold shows in the predictions, which are refused
-            return torch.from_numpy(np.array(batch, np.float32, order="C")).to(self._device)
+        states.check_batch(batch)
+        return torch.from_numpy(_floats(batch)).to(self._device)
 
     def _run(self, network: nn.Module, values: Tensor) -> Tensor:
-        """Raises: ValueError that names the layer and says what it got."""
+        """Raises: ValueError that names the layer and says what it got, or what the network raised there."""
         try:
             output = network(values)
         except Exception as error:  # the user's network may raise anything
-            place = torch_trace.culprit(network, values.detach())
-            where = f"{place}: " if place else ""
-            text = f"{self.settings.label} does not take a batch of {tuple(values.shape)}: {where}{error}"
-            raise ValueError(text) from error
+            layer = torch_trace.culprit(network, values.detach())
+            raise ValueError(states.failure(self.settings.label, tuple(values.shape), layer, error)) from error
         if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(values):
             got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise ValueError(f"{self.settings.label} returned {got}, expected ({len(values)}, width)")
         return output if output.dtype == torch.float32 else output.float()
+
+
+def _floats(array: Array) -> Array:
+    """A copy: arrays from the wire are read-only, and the kept graph must not see its sender change them."""
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused
+        return np.array(array, np.float32, order="C")
 
 
 def _predictions(output: Tensor) -> Array:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -19,6 +20,12 @@ OPTIMIZERS: dict[str, Callable[..., Any]] = {
     "adamw": torch.optim.AdamW,
     "sgd": torch.optim.SGD,
 }
+
+FITNESS: dict[str, Callable[..., Any]] = {
+    "expected": lambda probabilities: probabilities @ np.arange(probabilities.shape[1], dtype=np.float32),
+    "confidence": lambda probabilities: probabilities.max(axis=1),
+}
+"""(n, classes) float32 -> (n,)."""
 
 
 @dataclass(slots=True)
@@ -77,6 +84,11 @@ def make_parts(settings: NetworkSettings, seed: int, device: torch.device) -> Pa
     return Parts(network, optimizer, _make_schedule(settings, optimizer))
 
 
+def fitness_of(settings: NetworkSettings) -> Callable[..., Any]:
+    """Raises: BadNetwork when it is neither a name that we know nor a function."""
+    return _looked_up(settings.fitness, FITNESS, "evaluator.fitness")
+
+
 def _make_optimizer(settings: NetworkSettings, network: nn.Module) -> torch.optim.Optimizer:
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not parameters:
@@ -106,7 +118,7 @@ def _make_schedule(settings: NetworkSettings, optimizer: torch.optim.Optimizer) 
 def _looked_up(wanted: str | Callable[..., Any], known: dict[str, Any], key: str) -> Callable[..., Any]:
     if callable(wanted):
         return wanted
-    if wanted not in known:
+    if not isinstance(wanted, str) or wanted not in known:
         raise BadNetwork(f"{key} {wanted!r}: allowed are {', '.join(known)} and module:factory")
     factory: Callable[..., Any] = known[wanted]
     return factory

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
-import shutil
 import signal
 import subprocess
 import time
@@ -54,11 +52,11 @@ class Arm:
 
 
 def run_arm(arm: Arm, on_round: OnRound | None = None, timeout_s: float = 300.0) -> list[RoundMetrics]:
-    """Run it to its end; each round is told as it ends. An old run of that folder is removed.
+    """Run it to its end; each round is told as it ends. An old run of that folder is kept aside.
 
     Raises: ActiveLearnerError when it fails or takes longer than `timeout_s`, with its last words.
     """
-    _remove(arm.folder)
+    _keep_aside(arm.folder)
     arm.folder.parent.mkdir(parents=True, exist_ok=True)
     log = arm.folder.parent / f"{arm.folder.name}.log"
     told = _Told(arm.folder / METRICS_FILE, on_round)
@@ -120,14 +118,13 @@ def _last_words(log: Path) -> str:
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_WORDS:])
 
 
-def _remove(folder: Path) -> None:
-    """Only what is a run folder, and only when nobody runs in it."""
-    from active_learner.config import loading, running
+def _keep_aside(folder: Path) -> None:
+    """As FOLDER.1, .2, ...; only what is a run folder, and only when nobody runs in it."""
+    from active_learner.commands.run_folders import keep_aside
+    from active_learner.config import loading
 
     if not folder.exists():
         return
-    if running.running(folder) is not None:
-        raise ActiveLearnerError(f"{folder}: a run is going on there")
-    if not (folder / loading.RESOLVED).is_file() and any(os.scandir(folder)):
+    if not (folder / loading.RESOLVED).is_file() and any(folder.iterdir()):
         raise ActiveLearnerError(f"{folder}: is no run folder; move it away first")
-    shutil.rmtree(folder)
+    keep_aside(folder)

@@ -12,7 +12,7 @@ import click
 
 from active_learner.commands.evaluator import backend_of, check_width, place_of
 from active_learner.commands.options import experiment
-from active_learner.errors import BadNetwork
+from active_learner.errors import ActiveLearnerError, BadNetwork, ConfigError
 
 if TYPE_CHECKING:
     from active_learner.backends.torch_module import TorchBackend
@@ -33,6 +33,8 @@ def command(config: Config) -> int:
     from active_learner.config.stages import as_stage, roles_here
     from active_learner.losses import load_loss
 
+    if problems := list(dict.fromkeys(_problems(config))):
+        raise ConfigError(problems)
     stages = [_made(as_stage(config, role)) for role in roles_here(config) or (config.evaluator.role,)]
     loss = load_loss(config.trainer.loss, base_dir(config))
     print(f"{config.name}: the configuration is valid")
@@ -42,6 +44,57 @@ def command(config: Config) -> int:
     except ValueError as error:
         raise BadNetwork(str(error)) from error
     return 0
+
+
+def _problems(config: Config) -> Iterator[str]:
+    """What the other commands would refuse, each by the function that refuses it there."""
+    for part in (_trainer, _store, _broker, _source, _labeler):
+        try:
+            part(config)
+        except ActiveLearnerError as error:
+            yield str(error)
+        except Exception as error:  # a factory of the user's own may raise anything
+            yield f"{part.__name__.strip('_')}: {type(error).__name__}: {error}"
+
+
+def _trainer(config: Config) -> None:
+    from active_learner.config.loading import base_dir
+    from active_learner.config.sample import held_out
+    from active_learner.losses import load_loss
+    from active_learner.strategies import load_strategy
+
+    load_strategy(config.trainer.strategy, base_dir(config))
+    load_loss(config.trainer.loss, base_dir(config))
+    held_out(config)
+
+
+def _store(config: Config) -> None:
+    from active_learner.config.loading import run_dir
+    from active_learner.stores import open_store
+
+    open_store(config.store.url, run_dir(config))  # made, not opened: no file yet
+
+
+def _broker(config: Config) -> None:
+    from active_learner.services.broker import refuse_public
+
+    refuse_public(config.broker.address)
+
+
+def _source(config: Config) -> None:
+    from active_learner.commands.source import make
+    from active_learner.config.sample import resolve
+
+    if config.source.kind != "none" and getattr(config.source, "path", "") != "-":
+        make(config, resolve(config)).close()
+
+
+def _labeler(config: Config) -> None:
+    from active_learner.commands.label import make
+    from active_learner.config.sample import resolve
+
+    if config.labeler.kind == "simulated":
+        make(config, resolve(config))
 
 
 class _Stage(NamedTuple):

@@ -70,7 +70,7 @@ def service_of(config: Config) -> Evaluator:
 
 def place_of(config: Config) -> Place:
     """Where `evaluator.role` stands in `trainer.stages`. Raises: ConfigError when rooms and stages contradict."""
-    from active_learner.core.evaluation_events import Place
+    from active_learner.core.evaluation_events import TRAINER, Place
 
     section, rooms, stages = config.evaluator, config.rooms, config.trainer.stages
     input_room = section.input_room or rooms.traininput
@@ -90,7 +90,18 @@ def place_of(config: Config) -> Place:
         problems.append(f"evaluator.input_room and evaluator.output_room are both {input_room!r}; they must differ")
     if problems:
         raise ConfigError(problems)
-    return Place(section.role, input_room, output_room, rooms.evolution, first, last, section.input_gradient)
+    at = stages.index(section.role)
+    return Place(
+        section.role,
+        input_room,
+        output_room,
+        rooms.evolution,
+        first,
+        last,
+        section.input_gradient,
+        before=TRAINER if first else stages[at - 1],
+        behind=TRAINER if last else stages[at + 1],
+    )
 
 
 def settings_of(config: Config, place: Place) -> NetworkSettings:

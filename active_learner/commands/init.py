@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -30,6 +31,9 @@ trainer:
   epochs: 10
   batch_size: 20
   strategy: margin
+
+# 300 points that are never asked about: the accuracy after each round is theirs. Leave it out where you have no such rows.
+validation: {{path: held_out.npz}}
 
 # A rule answers, so that you can watch the loop. You answer: active-learner up config.yaml --new --set labeler.kind=terminal
 labeler: {{kind: simulated, answers: "source:true_class"}}
@@ -84,29 +88,42 @@ _README = """\
     active-learner labels export config.yaml labels.jsonl
     active-learner report runs/{name}         its learning curve
 
-`network.py` is the network, `source.py` proposes candidates, `config.yaml` says the rest. The run is kept in runs/{name}.
+`network.py` is the network, `source.py` proposes candidates, `config.yaml` says the rest. `held_out.npz` has `X_test` and
+`y_test`, points and their true classes, on which the accuracy is measured. The run is kept in runs/{name}.
 """
 
 
 @click.command("init")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 def command(folder: Path) -> None:
-    """Write config.yaml, network.py, source.py and README.md into DIR: a small experiment that runs as it is."""
+    """Write config.yaml, network.py, source.py, held_out.npz and README.md into DIR: a small experiment that runs as it is."""
     name = _name(folder)
     files = {
-        "config.yaml": _CONFIG.format(name=name),
-        "network.py": _NETWORK,
-        "source.py": _SOURCE,
-        "README.md": _README.format(name=name),
+        "config.yaml": _CONFIG.format(name=name).encode(),
+        "network.py": _NETWORK.encode(),
+        "source.py": _SOURCE.encode(),
+        "held_out.npz": _held_out(),
+        "README.md": _README.format(name=name).encode(),
     }
     there = [file for file in files if (folder / file).exists()]
     if there:
         raise click.UsageError(f"{folder} has {', '.join(there)} already; nothing was written")
     folder.mkdir(parents=True, exist_ok=True)
-    for file, text in files.items():
-        (folder / file).write_text(text, encoding="utf-8")
+    for file, content in files.items():
+        (folder / file).write_bytes(content)
         click.echo(folder / file)
     click.echo(f"now: cd {folder} && active-learner check config.yaml && active-learner up config.yaml")
+
+
+def _held_out() -> bytes:
+    """Points as source.py draws them and their classes by its rule, (300, 2) float32 and (300,) int64, as npz."""
+    import numpy as np
+
+    points = np.random.default_rng(300).normal(0.0, 1.0, (300, 2)).astype(np.float32)
+    classes = np.digitize(np.hypot(points[:, 0], points[:, 1]), (0.7, 1.4))
+    file = io.BytesIO()
+    np.savez_compressed(file, X_test=points, y_test=classes)
+    return file.getvalue()
 
 
 def _name(folder: Path) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -88,6 +89,7 @@ async def _label(config: Config, oracle: Oracle) -> int:
 
 async def _prelabel(config: Config, spec: SampleSpec, oracle: Oracle, count: int) -> int:
     from active_learner.config.loading import run_dir
+    from active_learner.oracles.terminal import TerminalOracle
     from active_learner.services import shell
     from active_learner.services.prelabel import Prelabeling, unlabeled
     from active_learner.stores import open_store
@@ -98,12 +100,24 @@ async def _prelabel(config: Config, spec: SampleSpec, oracle: Oracle, count: int
     store = open_store(config.store.url, folder)
     store.open(config.name, spec)
     known = {label.key for label in store.labels()}
-    service = Prelabeling(store, oracle, spec, unlabeled(rows, known, spec), count)
+    told = None if isinstance(oracle, TerminalOracle) else partial(_tell, _who(spec))
+    if told is not None:
+        click.echo(f"{_who(spec)} answers, as labeler.kind says; --kind terminal asks you")
+    service = Prelabeling(store, oracle, spec, unlabeled(rows, known, spec), count, told=told)
     code = await shell.run(service)
     click.echo(
         f"{len(service.labeled)} of {count} labeled; the store has {len(known) + len(service.labeled)} labels now"
     )
     return code
+
+
+def _who(spec: SampleSpec) -> str:
+    return "the simulated listener" if spec.media == "melody" else "the simulated labeler"
+
+
+def _tell(who: str, value: int) -> None:
+    """A person must not think that the answers were asked of nobody."""
+    click.echo(f"{who} rated {value}" if who.endswith("listener") else f"{who} said {value}")
 
 
 def _random_samples(config: Config, spec: SampleSpec) -> Iterator[Features]:

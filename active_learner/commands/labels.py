@@ -52,7 +52,7 @@ def import_(config: Config, file: str, strict: bool, format_name: str | None, an
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--annotator") from None
     spec = resolve(config)
-    reading = _read(file, spec, format_name)
+    reading = _read(file, spec, format_name, bits=config.source.kind == "evolution")
     store = _open(config, spec, read_only=False)
     try:
         done = import_labels(store, reading, annotator, time.time(), strict=strict)
@@ -64,14 +64,14 @@ def import_(config: Config, file: str, strict: bool, format_name: str | None, an
     return 0
 
 
-def _read(file: str, spec: SampleSpec, format_name: str | None) -> Reading:
+def _read(file: str, spec: SampleSpec, format_name: str | None, *, bits: bool) -> Reading:
     from active_learner.stores.exchange import read_labels
 
     try:
         if file == "-":
-            return read_labels(sys.stdin.buffer, spec, format_name)
+            return read_labels(sys.stdin.buffer, spec, format_name, bits=bits)
         with Path(file).open("rb") as stream:
-            return read_labels(stream, spec, format_name)
+            return read_labels(stream, spec, format_name, bits=bits)
     except OSError as error:
         raise ActiveLearnerError(f"{file}: cannot be read: {error.strerror}") from None
 

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from active_learner.commands.goals import check_goals, goal_options
 from active_learner.commands.options import experiment
 
 if TYPE_CHECKING:
     from active_learner.config.schema import Config
     from active_learner.services.goals import Goals
     from active_learner.services.trainer import TrainerParts
-
-
-def goal_options(command: Any) -> Any:
-    """--rounds, --labels, --until-accuracy: `serve` and `up` take them."""
-    command = click.option(
-        "--until-accuracy",
-        type=click.FloatRange(0, 1),
-        help="End when a round's accuracy on the held-out rows is at least that.",
-    )(command)
-    command = click.option("--labels", type=click.IntRange(1), help="End when the run has trained on so many labels.")(
-        command
-    )
-    return click.option("--rounds", type=click.IntRange(1), help="End when the run has so many finished rounds.")(
-        command
-    )
 
 
 @click.command()
@@ -40,9 +26,15 @@ def command(config: Config, rounds: int | None, labels: int | None, until_accura
     It waits for the broker, and for evaluator, source and labeler, in whatever order they start. With a goal it ends by
     itself, says `result: ...` and exits with 0.
     """
+    from active_learner.commands.run_folders import keep_aside, memory_held, must_start_anew, why_anew
+    from active_learner.config.loading import run_dir
     from active_learner.services.goals import Goals
 
-    return asyncio.run(_serve(config, Goals(rounds, labels, until_accuracy)))
+    check_goals(config, until_accuracy)
+    if must_start_anew(config):
+        logging.getLogger(__name__).info(why_anew(config, keep_aside(run_dir(config))))
+    with memory_held(config):
+        return asyncio.run(_serve(config, Goals(rounds, labels, until_accuracy)))
 
 
 async def _serve(config: Config, goals: Goals) -> int:
@@ -77,9 +69,8 @@ def parts_of(config: Config, goals: Goals) -> TrainerParts:
     folder = run_dir(config)
     spec = resolve(config)
     held_out = held_out_rows(config)
-    _check_goals(goals, held_out is not None)
     loss = load_loss(config.trainer.loss, base_dir(config))
-    strategies = {"": load_strategy(config.trainer.strategy), "random": load_strategy("random")}
+    strategies = {"": load_strategy(config.trainer.strategy, base_dir(config)), "random": load_strategy("random")}
     for note in run_folder.prepare(config).notes[1:]:  # the first, new or resumed, is in the ready line
         logging.getLogger(__name__).info(note)
     return TrainerParts(
@@ -93,14 +84,3 @@ def parts_of(config: Config, goals: Goals) -> TrainerParts:
         goals=goals,
         write_report=lambda questions, labels: write_report(folder, questions, labels),
     )
-
-
-def _check_goals(goals: Goals, has_held_out: bool) -> None:
-    from active_learner.errors import ConfigError
-
-    if goals.accuracy is not None and not has_held_out:
-        raise ConfigError(
-            [
-                "--until-accuracy: there are no held-out rows; set validation.path, or a source whose npz has X_test y_test"
-            ]
-        )

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from active_learner.commands.goals import check_goals, goal_options
 from active_learner.commands.options import experiment
-from active_learner.commands.serve import goal_options
 
 if TYPE_CHECKING:
     from active_learner.config.schema import Config
@@ -39,8 +39,7 @@ def command(
 
     The same command again resumes the run: its labels, weights and pool. Ctrl-C ends all within 3 s, a second one at once.
     """
-    if until_accuracy is not None:
-        _needs_held_out(config)
+    check_goals(config, until_accuracy)
     serve = _given({"--rounds": rounds, "--labels": labels, "--until-accuracy": until_accuracy})
     options = _log_options(context)
     return _up(config, serve, options, new)
@@ -56,16 +55,6 @@ def _log_options(context: click.Context) -> list[str]:
         *(["--log-format", "json"] if chosen.get("log_format") == "json" else []),
         *(["--verbose"] if chosen.get("verbose") else []),
     ]
-
-
-def _needs_held_out(config: Config) -> None:
-    from active_learner.config.sample import held_out
-    from active_learner.errors import ConfigError
-
-    if held_out(config) is None:
-        raise ConfigError(
-            ["--until-accuracy needs held-out rows: set validation.path to an npz with X_test y_test; there are none"]
-        )
 
 
 def _up(config: Config, serve: list[str], options: list[str], new: bool) -> int:
@@ -105,12 +94,15 @@ def _at(config: Config, address: str) -> Config:
 @contextlib.contextmanager
 def _run_folder(config: Config, new: bool) -> Iterator[list[str]]:
     """The run folder is ours; gives what there is to say about it."""
+    from active_learner.commands.run_folders import keep_aside, must_start_anew, why_anew
     from active_learner.config import loading, run_folder, running
 
     folder = loading.run_dir(config)
     notes = []
     if new and folder.exists():
-        notes.append(f"the old run is kept in {run_folder.move_aside(folder)}")
+        notes.append(f"the old run is kept in {keep_aside(folder, config.store.url)}")
+    elif must_start_anew(config):
+        notes.append(why_anew(config, keep_aside(folder)))
     folder.mkdir(parents=True, exist_ok=True)
     claim = running.Running.claim(folder, config.broker.address)
     try:

@@ -21,6 +21,8 @@ from active_learner.config.schema import Config
 from active_learner.errors import ConfigError
 
 RESOLVED = "config.resolved.yaml"
+IN_FOLDER = "config.yaml"
+"""What a folder as CONFIG means, as `init` writes it."""
 
 
 def shipped() -> dict[str, Path]:
@@ -31,16 +33,18 @@ def shipped() -> dict[str, Path]:
 
 
 def find(config: str, folder: Path) -> Path:
-    """The file `config` (relative to `folder`), or else the shipped experiment of that name. Raises: ConfigError."""
+    """The file `config` (relative to `folder`), or the config.yaml in that folder, or else the shipped experiment of that name. Raises: ConfigError."""
     path = Path(config) if folder == Path() else folder / config
     if path.is_file():
         return path
+    if (path / IN_FOLDER).is_file():
+        return path / IN_FOLDER
     names = shipped()
     if config in names:
         return names[config]
     near = [one.name for one in sorted(path.parent.glob("*.y*ml"))] if path.parent.is_dir() else []
     guess = problems.hint(config, [*names, *(str(Path(config).with_name(name)) for name in near)])
-    what = "is a folder, not a file" if path.is_dir() else "no such file or shipped experiment"
+    what = f"is a folder without {IN_FOLDER}" if path.is_dir() else "no such file or shipped experiment"
     raise ConfigError([f"{config}: {what}{guess} shipped: {', '.join(names) or 'none'}"])
 
 

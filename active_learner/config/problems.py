@@ -9,11 +9,12 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from active_learner.config.layers import Keys, Layer
 
 Model = type[BaseModel]
+ErrorDetails = Mapping[str, Any]
+"""One of pydantic's `errors()`: type, loc, input, msg, and ctx with what was allowed."""
 
 _PATTERNS = {
     "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$": "letters, digits, '.', '_' and '-', at most 63, the first a letter or digit",
@@ -203,7 +204,19 @@ def senseless(values: Mapping[str, Any], layer: Layer) -> list[str]:
         problems.append(line(("source", "elite"), text, layer))
     if not 0 < int(values["broker"]["address"].rpartition(":")[2]) < 65536:
         problems.append(line(("broker", "address"), "the port must be 1 to 65535", layer))
-    return [*problems, *_broken_chain(values, layer)]
+    return [*problems, *_too_few_rooms(values, layer), *_broken_chain(values, layer)]
+
+
+def _too_few_rooms(values: Mapping[str, Any], layer: Layer) -> Iterator[str]:
+    """A broker that takes fewer rooms than this experiment has."""
+    stages = [values["evaluator"], *values["evaluator"]["stages"].values()]
+    between = {stage[key] for stage in stages for key in ("input_room", "output_room")} - {None}
+    rooms, allowed = {*values["rooms"].values(), *between}, values["broker"]["max_rooms"]
+    if allowed < len(rooms):
+        text = (
+            f"must be at least {len(rooms)}, the rooms of this experiment ({', '.join(sorted(rooms))}), not {allowed}"
+        )
+        yield line(("broker", "max_rooms"), text, layer)
 
 
 def _broken_chain(values: Mapping[str, Any], layer: Layer) -> Iterator[str]:

@@ -6,10 +6,8 @@ import types
 from collections.abc import Iterator
 from typing import Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from active_learner.config.problems import models
 
@@ -61,23 +59,23 @@ def _type(annotation: Any) -> str:
 
 
 def _bounds(metadata: list[Any]) -> str:
-    signs = {Ge: (">=", "ge"), Gt: (">", "gt"), Le: ("<=", "le"), Lt: ("<", "lt")}
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     parts = [
-        f"{signs[type(one)][0]} {_short(getattr(one, signs[type(one)][1]))}" for one in metadata if type(one) in signs
+        f"{sign} {_short(getattr(one, name))}" for one in metadata for name, sign in signs.items() if hasattr(one, name)
     ]
-    parts.extend("not empty" for one in metadata if isinstance(one, MinLen))
+    parts.extend("not empty" for one in metadata if hasattr(one, "min_length"))
     return f" {', '.join(parts)}" if parts else ""
 
 
 def _short(bound: float) -> str:
-    return "2^63" if bound == 2**63 else f"{bound:g}"
+    return "2^63" if bound == 2**63 else str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _default(info: FieldInfo) -> str:
     if info.is_required():
         return "**required**"
     value = info.get_default(call_default_factory=True)
-    if value is None or value is PydanticUndefined:
+    if value is None:
         return "null"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

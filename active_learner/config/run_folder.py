@@ -69,7 +69,10 @@ def prepare(config: Config) -> Prepared:
 
 
 def move_aside(folder: Path) -> Path:
-    """Rename it to FOLDER.1, or the next number that is free. Raises: LeaseHeld when an `up` runs there."""
+    """Rename it to FOLDER.1, or the next number that is free. Raises: LeaseHeld when an `up` runs there.
+
+    Whether a trainer that was started by hand writes there, its store knows: commands/run_folders.py asks that first.
+    """
     holder = running.running(folder)
     if holder is not None:
         raise LeaseHeld(f"{folder}: `up` runs here already, process {holder.get('pid', 'unknown')}")
@@ -78,6 +81,16 @@ def move_aside(folder: Path) -> Path:
         number += 1
     folder.rename(aside)
     return aside
+
+
+def kept_store(folder: Path) -> str | None:
+    """store.url of the run in this folder; None: there is none that can be read."""
+    try:
+        store = _load(folder / loading.RESOLVED).get("store")
+    except WrongStore:
+        return None
+    url = store.get("url") if isinstance(store, Mapping) else None
+    return url if isinstance(url, str) else None
 
 
 def _changes(kept: Path, config: Config) -> list[str]:

@@ -26,14 +26,13 @@ class Running:
     @classmethod
     def claim(cls, folder: Path, address: str) -> Running:
         """Raises: LeaseHeld naming the process that runs there."""
-        file = (folder / FILE).open("a+", encoding="utf-8")
-        deadline = time.monotonic() + _LOCK_PATIENCE_S
-        while not _lock(file, fcntl.LOCK_EX):
-            if time.monotonic() > deadline:
-                other = _read(file)
-                file.close()
-                raise LeaseHeld(f"{folder}: `up` runs here already, process {other.get('pid', 'unknown')}")
-            time.sleep(0.01)
+        path = folder / FILE
+        while True:
+            file = path.open("a+", encoding="utf-8")
+            _wait_for(file, folder)
+            if _is_at(file, path):
+                break
+            file.close()  # its owner has removed it while we waited; the next claim would be of another file
         file.truncate(0)
         json.dump({"pid": os.getpid(), "address": address}, file)
         file.flush()
@@ -53,6 +52,24 @@ def running(folder: Path) -> dict[str, Any] | None:
         return None
     with file:
         return None if _lock(file, fcntl.LOCK_SH) else _read(file) or None
+
+
+def _wait_for(file: IO[str], folder: Path) -> None:
+    """Take the lock. Raises: LeaseHeld naming the process that keeps it, with the file closed."""
+    deadline = time.monotonic() + _LOCK_PATIENCE_S
+    while not _lock(file, fcntl.LOCK_EX):
+        if time.monotonic() > deadline:
+            other = _read(file)
+            file.close()
+            raise LeaseHeld(f"{folder}: `up` runs here already, process {other.get('pid', 'unknown')}")
+        time.sleep(0.01)
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(file: IO[str], how: int) -> bool:

@@ -26,7 +26,12 @@ class BrokerConfig(Section):
         pattern=r"^tcp://[^:/]+:\d{1,5}$",
         description="where the broker binds and peers connect",
     )
-    max_message_bytes: Positive = Field(64 * 1024 * 1024, description="a larger message is refused")
+    max_message_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1024 * 1024,
+        le=64 * 1024 * 1024,
+        description="a larger message is refused; below 1 MiB status reports would not fit, above 64 MiB no peer takes them",
+    )
     queue_messages: Positive = Field(10_000, description="messages kept for a member that does not read")
     queue_bytes: Positive = Field(
         64 * 1024 * 1024, description="bytes kept for a member that does not read; then it is evicted"
@@ -187,6 +192,9 @@ class CustomSource(Section):
         pattern=r"^[\w.]+:[\w.]+$", description="module:factory that returns an active_learner.sources.base.Source"
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the factory")
+    interval_s: Annotated[float, Field(ge=0.0)] = Field(
+        0.1, description="rest between two batches; 0: up to 4 under way"
+    )
 
 
 class NoSource(Section):

@@ -11,6 +11,9 @@ from protocol.rooms import direct
 FIRST_ROOM_KIND = 16
 """Kinds below are between a peer and the broker and are never relayed: nobody can forge a PRESENCE."""
 
+EXCLUSIVE_SHARE = 8
+"""One place of so many, 32 of 256, is for exclusive roles only; an experiment has about three of these."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -21,6 +24,11 @@ class Limits:
     queue_bytes: int = 64 * 1024 * 1024
     max_sessions: int = 256
     max_rooms: int = 1024
+
+    def places(self, exclusive: bool) -> int:
+        """Sessions up to which a HELLO is let in. The last eighth is kept for exclusive roles: whatever a crowd of others
+        takes, a trainer or evaluator that comes back finds room."""
+        return self.max_sessions if exclusive else self.max_sessions - self.max_sessions // EXCLUSIVE_SHARE
 
 
 @dataclass(slots=True, eq=False)

@@ -58,6 +58,7 @@ class EvaluationMachine(Machine[Event, Command]):
 
     TABLE: ClassVar[dict[tuple[str, str], str]] = {
         ("*", "not for us"): "_ignore",
+        ("*", "not theirs to say"): "_count_unheeded",
         ("*", "stale term"): "_refuse_term",
         ("*", "repeat at work"): "_ignore",
         ("*", "comes later"): "_let_wait",
@@ -108,6 +109,7 @@ class EvaluationMachine(Machine[Event, Command]):
         self.applied, self.model_version, self.restorable, self.width = applied, model_version, restorable, width
         self.held = 0  # step whose graph is kept; 0: none
         self.dropped = 0  # messages, because too many waited
+        self.unheeded = 0  # messages of peers that may not say them
         self._trainer = TRAINER
         self._work: Heard | None = None
         self._waiting: deque[Heard] = deque()
@@ -121,21 +123,11 @@ class EvaluationMachine(Machine[Event, Command]):
         if not isinstance(event, Heard):
             return RESULTS[type(event)]
         message = event.message
-        if not isinstance(message, TrainingMessage) or not self._is_for_us(event, message):
+        if not isinstance(message, TrainingMessage) or not self.place.is_for(message, event.room):
             return "not for us"
+        if event.role != self.place.speaker(message) or (event.role != TRAINER and message.term > self.term):
+            return "not theirs to say"  # a new term is the trainer's to tell, not a neighbour's
         return self._classify_training(message)
-
-    def _is_for_us(self, event: Heard, message: TrainingMessage) -> bool:
-        match message:
-            case Forward():
-                return event.room == self.place.input_room and message.status != Status.SCORE
-            case Step():
-                return event.room == self.place.input_room
-            case Gradient():
-                return event.room == self.place.output_room
-            case Restore():
-                return message.role == self.place.role
-        return True
 
     def _classify_training(self, message: TrainingMessage) -> str:
         if self.phase not in IDLE:
@@ -360,6 +352,14 @@ class EvaluationMachine(Machine[Event, Command]):
 
     def _ignore(self, event: Heard) -> list[Command]:
         return []
+
+    def _count_unheeded(self, event: Heard) -> list[Command]:
+        """Told at 1, 2, 4, 8, ...: who floods us does not fill the log."""
+        self.unheeded += 1
+        kind = type(event.message).__name__.upper()
+        who = f"{event.name or 'somebody unknown'} (role {event.role or 'unknown'})"
+        text = f"{kind} of {who} is not theirs to say and counts for nothing; {self.unheeded} such messages so far"
+        return [Note("warning", text)] if self.unheeded & (self.unheeded - 1) == 0 else []
 
     def _drop(self, _: Heard) -> list[Command]:
         self.dropped += 1

@@ -1,4 +1,4 @@
-"""What the evaluation machine is told and what it wants done. Knows no behaviour (evaluation.py does)."""
+"""What the evaluation machine is told and what it wants done, and whom it heeds. Knows no behaviour (evaluation.py does)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from protocol.messages import Message
+from protocol.messages import Forward, Gradient, Message, Restore, Status, Step
 
 Array = NDArray[Any]
 
 TRAINER = "trainer"
-"""Role, and name as long as none of that role was heard, of whom refusals and positions are told."""
+"""Role whose word counts, and name as long as none of that role was heard, of whom refusals and positions are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,40 @@ class Place:
     last: bool
     input_gradient: bool = False
     """Send the gradient with respect to the input even when nobody stands before us."""
+    before: str = TRAINER
+    """Role that says FORWARD in the input room: the stage before, or the trainer."""
+    behind: str = TRAINER
+    """Role that says GRADIENT in the output room: the stage behind, or the trainer."""
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError when a stage of a chain does not say who its neighbours are."""
+        if (self.first, self.last) != (self.before == TRAINER, self.behind == TRAINER):
+            raise ValueError(
+                f"{self.role}: first={self.first}, last={self.last} and its neighbours are {self.before!r} and "
+                f"{self.behind!r}; the role before the first and behind the last is {TRAINER!r}, elsewhere it is a stage's"
+            )
+
+    def is_for(self, message: Message, room: str) -> bool:
+        """Whether a message of training is said where this stage listens."""
+        match message:
+            case Forward():
+                return room == self.input_room and message.status != Status.SCORE
+            case Step():
+                return room == self.input_room
+            case Gradient():
+                return room == self.output_room
+            case Restore():
+                return message.role == self.role
+        return True
+
+    def speaker(self, message: Message) -> str:
+        """The only role from which `message` counts."""
+        match message:
+            case Forward():
+                return self.before
+            case Gradient():
+                return self.behind
+        return TRAINER
 
 
 # --- events -------------------------------------------------------------------------------------------------------

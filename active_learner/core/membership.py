@@ -8,7 +8,8 @@ only the prefix and the room are read. The rules (SPEC.md, section 6):
 - who has no session is told UNKNOWN, except for HELLO, and PING with session 0;
 - a HELLO for a taken name or exclusive role waits until who has it is heard (refused), is gone, or was silent for
   `PATIENCE_S` (replaced); the same instance replaces itself at once;
-- `STRIKES` malformed messages end the session, and the connection is not heard for `IGNORE_S`.
+- `STRIKES` malformed messages end the session, and the connection is not heard for `IGNORE_S`; a wrong session number is
+  refused without counting as one: what was under way when a session was replaced has the number of the one before.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ class Membership:
     def __init__(self, limits: Limits, new_session: Callable[[], int], broker: str, software: str) -> None:
         self.limits, self.broker, self.software = limits, broker, software
         self.counters: Counter[str] = Counter()
+        self.note: Callable[[str], None] = lambda text: None
+        """Told in words who is cut off or evicted, and why."""
         self._new_session = new_session
         self._sessions: dict[bytes, Session] = {}
         self._numbers: dict[int, Session] = {}
@@ -129,6 +132,13 @@ class Membership:
         target = self._sessions.get(connection)
         return [self._undelivered(sender, envelope, "" if target is None else target.hello.name, why)]
 
+    def who(self, connection: bytes) -> str:
+        """The peer of a connection in words."""
+        session = self._sessions.get(connection)
+        return (
+            "a connection without session" if session is None else f"{session.hello.name} of {session.hello.experiment}"
+        )
+
     def tick(self, at: float) -> list[Send]:
         """Every quarter second: find the dead, settle challenges, forgive the ignored."""
         for connection in [one for one, until in self._ignored.items() if until <= at]:
@@ -137,9 +147,6 @@ class Membership:
         for challenge in list(self._challenges.values()):
             sends += self._settle(challenge, at)
         return sends
-
-    def has_session(self, connection: bytes) -> bool:
-        return connection in self._sessions
 
     # --- messages in rooms and direct ------------------------------------------------------------------------------
 
@@ -253,8 +260,9 @@ class Membership:
             if rival.hello.instance == hello.instance:
                 sends += self._end(rival, "replaced")
         before = self._challenges.pop(connection, None)
-        if len(self._sessions) + len(self._challenges) >= self.limits.max_sessions:
-            text = f"{self.limits.max_sessions} peers are the broker's limit"
+        places = self.limits.places(hello.exclusive)
+        if len(self._sessions) + len(self._challenges) >= places:
+            text = f"{places} peers are the broker's limit" + (" for roles of many" if not hello.exclusive else "")
             return [*sends, self._refused(connection, RefusalCode.LIMIT, text, envelope.sequence)]
         challenge = Challenge(connection, hello, protocol, envelope.sequence, at if before is None else before.since)
         rivals = self._rivals(hello)
@@ -342,6 +350,9 @@ class Membership:
         sends: list[Send] = []
         if strikes >= STRIKES:
             self.counters["cut_off"] += 1
+            self.note(
+                f"{self.who(connection)} is not heard for {IGNORE_S:g} s: {strikes} malformed messages, now {text}"
+            )
             sends = self.gone(connection, "malformed")
             self._ignored[connection] = at + IGNORE_S
             text += f"; malformed {strikes} times: not heard for {IGNORE_S:g} s"

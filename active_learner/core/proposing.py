@@ -43,6 +43,9 @@ PATIENCE_S = 30.0
 """A generation that got no receipt for so long is dropped, one without scores is over unscored: breeding goes on."""
 UNSCORED_S = 2.0
 """The same when no evaluator is there to score it: it may be just restarting."""
+FULL_REST_S = 1.0
+"""Rest while each new candidate costs the pool another: a source without end would keep a core busy for nothing. A source
+that breeds is not slowed: it needs its generations, and has its own interval."""
 IDLE_S = 0.25
 """Rest after the source had nothing: a live file is looked at four times a second."""
 ENDED_EVERY_S = 5.0
@@ -98,14 +101,15 @@ class Proposing(Machine[Event, Command]):
     }
 
     def __init__(self, *, wants_fitness: bool, interval_s: float = 0.0, autostart: bool = True) -> None:
-        """`interval_s`: rest after a batch is over, before the next is asked for."""
+        """`interval_s`: rest after a batch is over, before the next is asked for; with a rest one batch is under way."""
         super().__init__("proposing" if autostart else "stopped")
         self._wants_fitness = wants_fitness
-        self._window = 1 if wants_fitness else WINDOW
+        self._window = 1 if wants_fitness or interval_s else WINDOW
         self._interval_s = interval_s
         self._under_way: dict[str, _Batch] = {}
         self._peers: dict[str, set[int]] = {TRAINER: set(), EVALUATOR: set()}
         self._asked = False
+        self._pool_full = False
         self._restarted = False
         """RESTART went out after the PROPOSE that is not answered yet: its "ended" is of the time before."""
         self._rest_until = 0.0
@@ -178,6 +182,7 @@ class Proposing(Machine[Event, Command]):
         batch.since = event.at
         self.taken += batch.rows
         self._barren = 0 if event.new else self._barren + 1
+        self._pool_full = 0 < event.new <= event.evicted and not self._wants_fitness
         told: list[Command] = [Count("new", event.new), Count("known", event.known), Count("refused", event.refused)]
         if event.refused:
             told.append(Warn(f"the trainer refused {event.refused} of {batch.rows} candidates: {event.text}"))
@@ -212,7 +217,8 @@ class Proposing(Machine[Event, Command]):
 
     def _over(self, batch: _Batch, at: float) -> list[Command]:
         del self._under_way[batch.id]
-        self._rest_until = max(self._rest_until, at + self._interval_s)
+        rest = max(self._interval_s, FULL_REST_S) if self._pool_full else self._interval_s
+        self._rest_until = max(self._rest_until, at + rest)
         new = batch.receipt.new if batch.receipt else 0
         return [Report(batch.features, batch.fitness, new)]
 
@@ -316,7 +322,8 @@ class Proposing(Machine[Event, Command]):
 
     def _ask(self, at: float) -> list[Command]:
         ready = self.phase == "proposing" and not self._asked and at >= self._rest_until
-        if not ready or not self._peers[TRAINER] or len(self._under_way) >= self._window:
+        window = 1 if self._pool_full else self._window
+        if not ready or not self._peers[TRAINER] or len(self._under_way) >= window:
             return []
         self._asked = True
         return [Propose()]

@@ -45,6 +45,7 @@ class ReceiptArrived(Happened):
     known: int
     refused: int
     text: str
+    evicted: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -146,6 +146,9 @@ class Relay:
 
     def _evict(self, connection: bytes) -> list[Send]:
         self.membership.counters["evicted"] += 1
+        backlog = self.backlogs[connection]
+        waiting = f"{len(backlog.messages)} messages of {backlog.size_bytes} bytes wait for it"
+        self.membership.note(f"{self.membership.who(connection)} is evicted: it does not read, {waiting}")
         return self._given_up(connection, "slow")
 
     def _given_up(self, connection: bytes, why: str) -> list[Send]:

@@ -71,7 +71,8 @@ class ScoringMachine(Machine[ScoringEvent, ScoringCommand]):
     def _is_passing(self, event: Heard) -> bool:
         message = event.message
         is_score = isinstance(message, Forward) and message.status == Status.SCORE
-        return is_score and not self.place.first and event.room == self.place.input_room
+        is_ours = not self.place.first and event.room == self.place.input_room
+        return is_score and is_ours and event.role == self.place.before
 
     def _ignore(self, _: Heard) -> list[ScoringCommand]:
         return []
@@ -83,7 +84,7 @@ class ScoringMachine(Machine[ScoringEvent, ScoringCommand]):
     def _score(self, event: Heard) -> list[ScoringCommand]:
         message = event.message
         assert isinstance(message, Candidates)
-        self.under_way[message.id] = event.name
+        self.under_way[message.id] = event.name or TRAINER
         if self.place.last:
             return [RunScore(message.id, message.features, message.embeddings)]
         return [RunInfer(message.id, message.features)]

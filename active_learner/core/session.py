@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from active_learner.core.machine import Machine
+from protocol.errors import RefusalCode
 from protocol.limits import MAX_MESSAGE_BYTES, MAX_SEQUENCE
 from protocol.messages import Bye, Hello, Join, Joined, Leave, Member, Message, Ping, Presence, Refused, Welcome
 
 HELLO_S = 0.25
 """Between two HELLOs without answer: half of the longest wait of the transport before it connects again."""
+
+FULL_S = 1.0
+"""Between two HELLOs to a broker that is full: places become free seldom, and it has enough to do."""
 
 PING_S = 0.5
 """Between two PINGs: bounds how long a restarted broker stays unnoticed by a peer that says nothing."""
@@ -218,7 +222,8 @@ class Session(Machine[Event, Command]):
     def _welcomed(self, event: Heard) -> list[Command]:
         welcome = event.message
         assert isinstance(welcome, Welcome)
-        self.number, self.broker, self.max_message_bytes = welcome.session, welcome.broker, welcome.max_message_bytes
+        self.number, self.broker = welcome.session, welcome.broker
+        self.max_message_bytes = min(welcome.max_message_bytes, MAX_MESSAGE_BYTES)
         self.heard_at = self._ping_at = self._tick_at = event.at
         self.phase = "joining"
         if not self._wanted:
@@ -228,6 +233,8 @@ class Session(Machine[Event, Command]):
     def _rejected(self, event: Heard) -> list[Command]:
         refused = event.message
         assert isinstance(refused, Refused)
+        if refused.code == RefusalCode.LIMIT:
+            self._hello_at = event.at + FULL_S - HELLO_S
         return [Rejected(refused.code, refused.text)]
 
     def _want_later(self, event: Want) -> list[Command]:

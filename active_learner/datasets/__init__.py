@@ -1,1 +1,1 @@
-"""Data sets that ship with the package (digits.md and melody.md name source and licence), and how a data set is read (reading.py)."""
+"""Data sets that ship with the package (digits.md, melody.md name source and licence), and how one is read (reading.py)."""

@@ -1,15 +1,14 @@
 """A labeler of one's own: knows the digits by heart. Started with a configuration and its keys."""
 
-import asyncio
 import secrets
-import sys
 import time
 
 import numpy as np
 
-from active_learner.config.loading import address_of, load
+from active_learner.config.loading import address_of
 from active_learner.config.schema import Config
 from active_learner.datasets.reading import find_dataset
+from active_learner.examples.starting import start
 from active_learner.peer import Peer, Received
 from protocol.messages import Action, Answer, AnswerReceipt, Question
 
@@ -42,4 +41,4 @@ async def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(load(sys.argv[1], sys.argv[2:])))
+    start(main)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +26,8 @@ EVOLUTIONS, GENERATIONS = 6, 12
 Genomes = NDArray[np.uint8]
 
 
-def made() -> dict[str, NDArray[Any]]:
-    """X_test (600, 128) uint8, distinct, and y_test (600,) int64; the same at every call."""
+def made() -> tuple[Genomes, NDArray[np.int64]]:
+    """X_test (600, 128), distinct, and y_test (600,); the same at every call."""
     generator = np.random.default_rng(derived_seed("held-out melodies", 0))
     random = generator.integers(0, 2, (RANDOM, BITS), dtype=np.uint8)
     known = {genome.tobytes() for genome in random}
@@ -37,7 +36,7 @@ def made() -> dict[str, NDArray[Any]]:
     chosen = generator.permutation(len(distinct))[:BRED]
     genomes = np.concatenate([random, np.array([distinct[place] for place in chosen])])
     genomes = genomes[generator.permutation(len(genomes))]
-    return {"X_test": genomes, "y_test": rate(genomes)}
+    return genomes, rate(genomes)
 
 
 def bred(seed: int) -> Genomes:
@@ -54,9 +53,9 @@ def bred(seed: int) -> Genomes:
 
 
 def main(path: Path) -> None:
-    arrays = made()
-    np.savez_compressed(path, **arrays)
-    print(f"{path}: {len(arrays['X_test'])} melodies, {path.stat().st_size} bytes")
+    genomes, ratings = made()
+    np.savez_compressed(path, X_test=genomes, y_test=ratings)
+    print(f"{path}: {len(genomes)} melodies, {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

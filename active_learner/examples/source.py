@@ -2,11 +2,11 @@
 
 import asyncio
 import secrets
-import sys
 
-from active_learner.config.loading import address_of, load
+from active_learner.config.loading import address_of
 from active_learner.config.schema import Config
 from active_learner.datasets.reading import read_dataset
+from active_learner.examples.starting import start
 from active_learner.peer import Peer, Received
 from protocol.messages import Candidates, Member, SourceEnded, Taken
 
@@ -37,4 +37,4 @@ async def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(load(sys.argv[1], sys.argv[2:])))
+    start(main)

@@ -1,11 +1,12 @@
 """An evaluator of one's own: PyTorch's calls, serve_evaluator does the rest. Started with a configuration, as `up`."""
 
-import asyncio
-import sys
+from active_learner.examples.starting import start  # first: it keeps torch on one thread, for the same bits
 
+# isort: split
 import torch
 
-from active_learner.config.loading import address_of, load, run_dir
+from active_learner.config.loading import address_of, run_dir
+from active_learner.config.schema import Config
 from active_learner.examples.torch_networks import digits
 from active_learner.peer import Peer
 from active_learner.serving import Array, ArrayLike, Arrays, Network, serve_evaluator
@@ -33,8 +34,7 @@ class Digits(Network):
         return self.net.state_dict()
 
     def optimizer_state(self) -> Arrays:
-        kept = ((name, self.optimizer.state[p]) for name, p in self.net.named_parameters())
-        return {f"{name} {key}": value for name, state in kept for key, value in state.items()}
+        return {f"{name} {k}": v for name, p in self.net.named_parameters() for k, v in self.optimizer.state[p].items()}
 
     def restore(self, weights: Arrays, optimizer_state: Arrays) -> None:
         self.net.load_state_dict({name: torch.from_numpy(one) for name, one in weights.items()})
@@ -46,7 +46,10 @@ class Digits(Network):
         return torch.func.functional_call(self.net.eval(), values, torch.from_numpy(batch))
 
 
-if __name__ == "__main__":
-    config = load(sys.argv[1], sys.argv[2:])
+async def main(config: Config) -> int:
     peer = Peer(experiment=config.name, role="evaluator", exclusive=True, address=address_of(config))
-    sys.exit(asyncio.run(serve_evaluator(peer, Digits(), run_dir(config) / "checkpoints", seed=config.seed)))
+    return await serve_evaluator(peer, Digits(), run_dir(config) / "checkpoints", seed=config.seed)
+
+
+if __name__ == "__main__":
+    start(main)

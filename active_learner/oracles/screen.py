@@ -26,6 +26,9 @@ LONGEST_TEXT = 2000
 
 BLOCKS, ASCII_BLOCKS = " ░▒▓█", " .:*#"
 
+NOTATION = "notes: C4 D4 ... C5 begin on a beat, - the note is held, . pause; | ends a bar of four beats"
+"""Of a melody's lines, as melody/genome.py writes them."""
+
 _ACTIVE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories that can move the cursor, turn the direction of text, hide or break lines: controls (C0, C1, DEL), formats
 (bidi marks and embeddings, zero width), surrogates, private, unassigned, line and paragraph separators."""

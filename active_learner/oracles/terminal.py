@@ -231,6 +231,8 @@ class TerminalOracle(Oracle):
     def _help(self) -> None:
         self._helped = True
         self._say(f"labels: {screen.meaning(self._spec)}")
+        if self._spec.media == "melody":
+            self._say(screen.NOTATION)
         self._say("type a label and Enter; " + ", ".join(f"{key} {what}" for key, what in KEYS.items()))
 
     def _prompt(self) -> None:

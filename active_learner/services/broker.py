@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import logging
+import os
 import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from active_learner import __version__
-from active_learner.config.schema import BrokerConfig
 from active_learner.core.admission import Limits
 from active_learner.core.membership import QUIET_S, Membership
-from active_learner.core.relay import Relay
+from active_learner.core.relay import TOTAL_FACTOR, Relay
 from active_learner.errors import ConfigError
 from active_learner.services.shell import Service
 from active_learner.transport.base import Frame, Router
+
+if TYPE_CHECKING:
+    from active_learner.config.schema import BrokerConfig
 
 FLUSH_S = 0.005
 """Between two attempts to empty the queues of slow members: ZeroMQ does not always tell that one reads again."""
@@ -22,13 +30,28 @@ FLUSH_S = 0.005
 SOFTWARE = f"active-learner {__version__}"
 """What PONG says of us."""
 
+NOTES, NOTES_S = 10, 10.0
+"""Lines about evicted and cut-off peers in that time: who is evicted again and again must not fill the log."""
+
+MEMORY_BYTES = 768 * 1024 * 1024
+"""Beside the queues: a dozen messages of 64 MiB that are coming in or going out. Why there is a bound at all: ZeroMQ collects
+a message of many parts before we see it, and bounds their number by nothing."""
+
 LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerDefaults(Limits):
+    """What `broker` in a configuration says by default. A broker without CONFIG does not load the schema, which takes longer
+    than all else that it needs."""
+
+    address: str = "tcp://127.0.0.1:5570"
 
 
 class Broker(Service):
     """Relays between peers until it is stopped. `router` is bound by `start`."""
 
-    def __init__(self, config: BrokerConfig, router: Router) -> None:
+    def __init__(self, config: BrokerConfig | BrokerDefaults, router: Router) -> None:
         super().__init__()
         self._address = config.address
         limits = Limits(
@@ -42,6 +65,7 @@ class Broker(Service):
         self.relay = Relay(membership, router.send)
         self._router = router
         self._loop = asyncio.get_running_loop()
+        membership.note = Notes(self._loop).say
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def start(self) -> str:
@@ -74,6 +98,53 @@ class Broker(Service):
         self._timers["tick"] = self._loop.call_later(QUIET_S, self._tick)
         self.relay.tick(self._loop.time())
         self._turn()
+
+
+class Notes:
+    """Warnings as they happen, at most `NOTES` in `NOTES_S`; how many were left out is said with the next."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._began = -NOTES_S
+        self._said = self._left_out = 0
+
+    def say(self, text: str) -> None:
+        at = self._loop.time()
+        if at - self._began >= NOTES_S:
+            self._began, self._said = at, 0
+        if self._said >= NOTES:
+            self._left_out += 1
+            return
+        more = f" (and {self._left_out} more before)" if self._left_out else ""
+        self._said, self._left_out = self._said + 1, 0
+        LOG.warning("%s%s", text, more)
+
+
+def bound_memory(queue_bytes: int) -> None:
+    """Let this process take no more memory than it should ever need, and end it where that is not enough: its supervisor
+    starts another, and its peers find that by themselves. Call it in the process's event loop.
+
+    Large parts over the bound cost their sender the connection (ZeroMQ); for small ones ZeroMQ aborts, and where Python
+    is the one that gets none, a message may be half read: exit 1. Only Linux can bound data alone; elsewhere nothing is done.
+    """
+    asyncio.get_running_loop().set_exception_handler(_end_without_memory)
+    with suppress(ImportError, OSError, StopIteration):
+        import resource
+
+        lines = Path("/proc/self/status").read_text().splitlines()
+        used = 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmData:")))
+        bound = used + MEMORY_BYTES + TOTAL_FACTOR * queue_bytes
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        if hard == resource.RLIM_INFINITY or bound <= hard:
+            resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
+
+
+def _end_without_memory(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        os.write(2, b"the broker has no memory left and ends\n")
+        os._exit(1)
+    loop.default_exception_handler(context)
 
 
 def refuse_public(address: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 import threading
 import time
@@ -14,7 +15,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
-import structlog
 
 from active_learner.core.proposing import Proposing
 from active_learner.core.proposing_events import (
@@ -92,7 +92,7 @@ class CandidateSource(Service):
         self.counters: Counter[str] = Counter()
         self._worker = _Worker(asyncio.get_running_loop(), self._pump.handle, self.fail)
         self._ticking: asyncio.Task[None] | None = None
-        self._log = structlog.get_logger(ROLE)
+        self._log = logging.getLogger(ROLE)
         self._log_lines = 0
 
     async def start(self) -> str:
@@ -109,7 +109,7 @@ class CandidateSource(Service):
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticking
         self._worker.stop(self._source.close)
-        self._log.info("ended", **self.counters, **self._peer.counters)
+        self._log.info("source stopped: %s", _told({**self.counters, **self._peer.counters}))
         await self._peer.close()
 
     # --- what happens ---------------------------------------------------------------------------------------------
@@ -117,8 +117,8 @@ class CandidateSource(Service):
     def _heard(self, received: Received) -> None:
         at = self._clock()
         match received.message:
-            case Taken(re=re, new=new, known=known, refused=refused, text=text):
-                self._pump.handle(ReceiptArrived(at, re, new, known, refused, text))
+            case Taken(re=re, new=new, known=known, refused=refused, evicted=evicted, text=text):
+                self._pump.handle(ReceiptArrived(at, re, new, known, refused, text, evicted))
             case Scores(re=re, fitness=fitness):
                 self._pump.handle(ScoresArrived(at, re, fitness))
             case Control(role=role, command=command) if role == ROLE:
@@ -229,6 +229,13 @@ class _Worker:
                 continue
             if event is not None:
                 self.tell(partial(self._handle, event))
+
+
+def _told(counters: dict[str, int]) -> str:
+    return (
+        ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in sorted(counters.items()))
+        or "nothing proposed"
+    )
 
 
 def _checked(features: Features, spec: SampleSpec) -> Features:

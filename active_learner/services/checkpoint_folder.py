@@ -40,7 +40,7 @@ class CheckpointFolder:
                 return
 
     def save(self, backend: Backend, run: str, plan_round: int) -> tuple[int, ...]:
-        """Write the present state, let the oldest go. Raises: OSError, ValueError (nothing changed)."""
+        """Write the present state as promoted, let the oldest go. Raises: OSError, ValueError (nothing changed)."""
         backend.save(self.path(backend.applied), run, plan_round)
         self._damaged.discard(backend.applied)
         for step in self.steps()[: -self._kept]:

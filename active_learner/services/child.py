@@ -12,8 +12,8 @@ from pathlib import Path
 
 import active_learner
 from active_learner.config.layers import ENVIRONMENT
+from active_learner.parent import PARENT_FD
 from active_learner.services.restarts import Policy
-from active_learner.services.shell import PARENT_FD
 
 READY, RESULT = "ready: ", "result: "
 

@@ -23,12 +23,16 @@ from active_learner.services.checkpoint_folder import CheckpointFolder
 from active_learner.services.engine_lane import EngineLane
 from active_learner.services.shell import Service, meet
 from protocol.errors import LocalProtocolError, RefusalCode
+from protocol.limits import shortened
 from protocol.messages import Candidates, Forward, LogLine, Message, Status
 
 log = logging.getLogger(__name__)
 
 CHUNK_ROWS = 256
 """Candidates scored in one piece, so that a step waits for no more. Fixed: other sizes could change a score's last bits."""
+
+LONGEST_TEXT_BYTES = 4096
+"""Of an error of a network, which may be of any length: a page, and room for what is said around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ class Evaluator(Service):
                 self._feed(self.machine, answer(result))
             elif isinstance(error, ValueError | OSError):
                 steps = self._checkpoints.steps()
-                self._feed(self.machine, told.Impossible(_code(error), str(error), steps))
+                self._feed(self.machine, told.Impossible(_code(error), _text(error), steps))
             else:
                 self.fail(error)
 
@@ -160,8 +164,10 @@ class Evaluator(Service):
 
     def _promote(self, run: told.RunPromote) -> None:
         def work() -> told.Promotion:
+            steps = self._checkpoints.save(
+                self._backend, run.run, run.round
+            )  # first: it may fail, and changes nothing then
             self._backend.promote()
-            steps = self._checkpoints.save(self._backend, run.run, run.round)
             return told.Promotion(self._backend.digest(), steps)
 
         self._train("promote", work, lambda promotion: promotion)
@@ -204,15 +210,13 @@ class Evaluator(Service):
         work: Callable[[told.Array], Any],
         answer: Callable[[list[Any]], Any],
     ) -> None:
-        """Piece after piece behind the training; from the start again when a promotion comes between two pieces."""
+        """Piece after piece behind the training; from the start again when a promotion comes between two pieces. Nothing that
+        fails here has changed anything: it is refused, whatever it is."""
         parts: list[Any] = []
 
         def done(result: Any, error: Exception | None) -> None:
-            if isinstance(error, ValueError):
-                self._feed(self.scoring, told.ScoringFailed(ticket, _code(error), str(error)))
-                return
             if error is not None:
-                self.fail(error)
+                self._feed(self.scoring, told.ScoringFailed(ticket, _code(error), _text(error)))
                 return
             if parts and _version(parts[0]) != _version(result):
                 parts.clear()
@@ -228,6 +232,10 @@ class Evaluator(Service):
             rows = batch[start : start + CHUNK_ROWS]
             self._lane.submit(kind, lambda: work(rows), done, urgent=False)
 
+        if not batch.ndim or not len(batch):
+            text = f"candidates are {batch.shape}, expected (n, *sample shape) with n at least 1"
+            self._feed(self.scoring, told.ScoringFailed(ticket, RefusalCode.SHAPE, text))
+            return
         submit()
 
 
@@ -245,6 +253,12 @@ def _scored(ticket: str, parts: list[Evaluation]) -> told.Scored:
         np.concatenate([part.fitness for part in parts]),
         np.concatenate(vectors) if vectors else None,
     )
+
+
+def _text(error: Exception) -> str:
+    """A refusal says it itself; of anything else its type belongs to it."""
+    is_ours = isinstance(error, ValueError | OSError)
+    return shortened(str(error) if is_ours else f"{type(error).__name__}: {error}", LONGEST_TEXT_BYTES)
 
 
 def _code(error: Exception) -> RefusalCode:

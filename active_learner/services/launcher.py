@@ -65,6 +65,8 @@ class Launcher:
             up = asyncio.Event()
             self._tasks.append(asyncio.create_task(self._watched(program, up)))
             await up.wait()
+            if self._end.done():  # it did not come up, or another has ended all meanwhile
+                return
         self._note("all are ready")
 
     async def _watched(self, program: Program, up: asyncio.Event) -> None:

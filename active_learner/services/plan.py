@@ -13,6 +13,7 @@ from active_learner.config.stages import roles_here
 from active_learner.errors import ConfigError
 from active_learner.services.child import Program
 from active_learner.services.restarts import HOPELESS, Policy
+from active_learner.transport.ports import holder_of
 
 _US = (sys.executable, "-P", "-m", "active_learner")
 """-P: a `protocol.py` in the working directory must not win over our package."""
@@ -31,7 +32,8 @@ def programs(config: Config, resolved: Path, serve: Sequence[str], common: Seque
     def program(name: str, command: str, policy: Policy, *options: str, **streams: bool) -> Program:
         return Program(name, (*_US, command, file, *common, *options), policy, **streams)
 
-    trainer = Policy(ends_all=True, fatal=(*HOPELESS, _STORE_TROUBLE))
+    in_memory = config.store.url.startswith("memory:")
+    trainer = Policy(ends_all=True, fatal=(*HOPELESS, _STORE_TROUBLE), may_restart=not in_memory)
     found = [program("broker", "broker", Policy()), program("trainer", "serve", trainer, *serve)]
     for role in roles_here(config):
         which = () if role == config.evaluator.role else ("--set", f"evaluator.role={json.dumps(role)}")
@@ -63,7 +65,8 @@ def meeting_place(config: Config) -> tuple[str, str]:
     if "address" in config.broker.model_fields_set or _is_free(host, int(port)):
         return address, ""
     other = f"tcp://{host}:{_free_port(host)}"
-    return other, f"port {port} is taken; the broker is at {other} this time (broker.address sets it)"
+    by = holder_of(int(port)) or "another process"
+    return other, f"port {port} is taken by {by}; the broker is at {other} this time (broker.address sets it)"
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -45,11 +45,12 @@ class Prelabeling(Service):
         samples: Iterator[Features],
         count: int,
         wall: Callable[[], float] = time.time,
+        told: Callable[[int], None] | None = None,
     ) -> None:
-        """`store` is open. `samples` are not labeled yet (`unlabeled`)."""
+        """`store` is open. `samples` are not labeled yet (`unlabeled`). `told` is called with each label that was committed."""
         super().__init__()
         self._store, self._oracle, self._spec = store, oracle, spec
-        self._samples, self._count, self._wall = samples, count, wall
+        self._samples, self._count, self._wall, self._told = samples, count, wall, told
         self._shown: dict[str, Question] = {}
         self._later: list[Question] = []
         self.labeled: set[str] = set()
@@ -109,6 +110,8 @@ class Prelabeling(Service):
         finally:
             await writing  # also when cancelled: the store must not be closed under it
             self.labeled.add(question.id)
+        if self._told is not None:
+            self._told(value)
 
     def _new(self) -> Question | None:
         features = next(self._samples, None)

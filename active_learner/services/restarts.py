@@ -10,6 +10,11 @@ DEATHS, WINDOW_S = 5, 60.0
 
 DELAYS_S = (0.1, 0.5, 1.0, 2.0, 4.0)
 
+NOT_LET_IN = 4
+"""The broker is not there, or refuses one more: what is missing may come, however long it takes."""
+
+LONGEST_WAIT_S = 30.0
+
 HOPELESS = (2, 3)
 """Wrong usage, bad configuration: the same command fails in the same way."""
 
@@ -24,6 +29,8 @@ class Policy:
     """Exit 0: its work is done, the others go on."""
     fatal: tuple[int, ...] = HOPELESS
     """Exit codes after which all is ended, with that code."""
+    may_restart: bool = True
+    """False: what it knew is lost with it, so any end but 0 ends all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +60,12 @@ class Restarts:
         self._name, self._policy = name, policy
         self._deaths: deque[float] = deque(maxlen=DEATHS)
         self._was_ready = False
+        self._refusals = 0
 
     def ready(self) -> None:
         """It came up at least once: from now on a death may be an accident."""
         self._was_ready = True
+        self._refusals = 0
 
     def ended(self, code: int, at: float) -> End | Again | Over:
         """`code` as of subprocess: negative is a signal's number; `at` in monotonic seconds."""
@@ -66,8 +75,11 @@ class Restarts:
             return Over()
         if not self._was_ready and code != 0:
             return End(max(code, 1), f"{self._name} did not start ({said(code)})")
-        if code in self._policy.fatal:
-            return End(code, f"{self._name} cannot go on ({said(code)})")
+        if code in self._policy.fatal or not self._policy.may_restart:
+            return End(code if code > 0 else 1, f"{self._name} cannot go on ({said(code)})")
+        if code == NOT_LET_IN:
+            self._refusals += 1
+            return Again(min(2.0**self._refusals, LONGEST_WAIT_S))
         self._deaths.append(at)
         if len(self._deaths) == DEATHS and at - self._deaths[0] < WINDOW_S:
             return End(1, f"{self._name} died {DEATHS} times within {WINDOW_S:.0f} s, the last time with {said(code)}")

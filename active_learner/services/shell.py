@@ -1,10 +1,9 @@
-"""What every service process does alike: start, ready line, signals, the parent's pipe, stop. Knows no service."""
+"""What every service process does alike: start, ready line, signals, stop. Knows no service."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import sys
 from abc import ABC, abstractmethod
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
     from active_learner.peer import Peer
 
 LOG = logging.getLogger(__name__)
-
-PARENT_FD = "ACTIVE_LEARNER_PARENT_FD"
-"""Environment variable with the read end of a pipe whose write end only the launcher holds: at its end the launcher is gone."""
 
 STOP_TIMEOUT_S = 2.5
 """`up` promises to end all within 3 s; what a service cannot flush in this time it gives up on."""
@@ -61,14 +57,13 @@ async def meet(peer: Peer) -> None:
 
 
 async def run(service: Service) -> int:
-    """Start, say "ready: ..." on stdout, wait for the end (of the work, SIGINT, SIGTERM or the parent), stop.
+    """Start, say "ready: ..." on stdout, wait for the end (of the work, SIGINT or SIGTERM, which parent.py sends too), stop.
 
     Returns the exit code: 0 after a graceful stop.
     """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, service.finish)
-    _watch_parent(service)
     try:
         starting = asyncio.ensure_future(service.start())
         either: set[asyncio.Future[Any]] = {starting, service.done}
@@ -84,20 +79,3 @@ async def run(service: Service) -> int:
             await asyncio.wait_for(service.stop(), STOP_TIMEOUT_S)
         except TimeoutError:
             sys.stderr.write(f"gave up flushing after {STOP_TIMEOUT_S} s\n")
-
-
-def _watch_parent(service: Service) -> None:
-    """End when the launcher ends, even by SIGKILL: its end of the pipe closes."""
-    text = os.environ.pop(PARENT_FD, None)
-    if text is None:
-        return
-    descriptor = int(text)
-    loop = asyncio.get_running_loop()
-
-    def readable() -> None:
-        if os.read(descriptor, 1) == b"":
-            loop.remove_reader(descriptor)
-            service.finish()
-            loop.call_later(STOP_TIMEOUT_S + 0.3, os._exit, 1)  # a blocked stop must not leave an orphan
-
-    loop.add_reader(descriptor, readable)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from active_learner.core.records import Label, SampleSpec
+from active_learner.core.records import Label, SampleSpec, content_key
 from active_learner.errors import BadLabel
 from active_learner.stores.base import Store
 from active_learner.stores.row_readers import PROVENANCE, READERS, ReadRow, RowReader, lines, safe_cell, sniff
@@ -29,6 +29,8 @@ class Reading:
     format: str = ""
     """"" when it has no line."""
     rows: list[ReadRow] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    """Line number of each row."""
     skipped: int = 0
     reasons: list[str] = field(default_factory=list)
     """Line number and reason of the first bad rows."""
@@ -50,8 +52,9 @@ class Imported:
     reasons: tuple[str, ...]
 
 
-def read_labels(stream: BinaryIO, spec: SampleSpec, format_name: str | None = None) -> Reading:
-    """Every row that can be read, and why others cannot. `format_name` None: as the first line looks."""
+def read_labels(stream: BinaryIO, spec: SampleSpec, format_name: str | None = None, *, bits: bool = False) -> Reading:
+    """Every row that can be read, and why others cannot. `format_name` None: as the first line looks. `bits`: samples are
+    genomes, so that a row with a value other than 0 and 1 is bad."""
     reading = Reading(format_name or "")
     reader: RowReader | None = None
     for place, line in lines(stream):
@@ -63,12 +66,21 @@ def read_labels(stream: BinaryIO, spec: SampleSpec, format_name: str | None = No
                 reading.format = reading.format or sniff(text)
                 reader = READERS[reading.format](spec)
             row = reader.read(text)
+            if bits and row is not None:
+                _check_bits(row)
         except (ValueError, csv.Error, RecursionError) as error:
             reading.skip(place, str(error) or type(error).__name__)
             continue
         if row is not None:
             reading.rows.append(row)
+            reading.places.append(place)
     return reading
+
+
+def _check_bits(row: ReadRow) -> None:
+    others = row.features[(row.features != 0) & (row.features != 1)]
+    if others.size:
+        raise ValueError(f"has the value {others[0]}; a genome has 0 and 1 only")
 
 
 def _text(line: bytes | None) -> str:
@@ -85,10 +97,13 @@ def import_labels(store: Store, reading: Reading, annotator: str, at: float, *, 
 
     Raises: BadLabel when nothing can be imported, or `strict` and a row is bad: then the store is as it was.
     """
-    told = "\n".join([*reading.reasons, *_more(reading)])
-    if reading.skipped and (strict or not reading.rows):
-        why = "nothing was imported" if strict else "no row could be read"
-        raise BadLabel(f"{why}; bad rows: {reading.skipped}\n{told}")
+    if reading.skipped and not reading.rows:
+        raise BadLabel(
+            f"this looks like no label file: no row could be read; bad rows: {reading.skipped}\n{_told(reading)}"
+        )
+    _settle(reading, annotator)
+    if reading.skipped and strict:
+        raise BadLabel(f"nothing was imported; bad rows: {reading.skipped}\n{_told(reading)}")
     if not reading.rows:
         raise BadLabel("there are no rows")
     imported = store.add_labels(
@@ -99,6 +114,28 @@ def import_labels(store: Store, reading: Reading, annotator: str, at: float, *, 
     )
     known = len(reading.rows) - imported
     return Imported(reading.format, imported, known, reading.skipped, (*reading.reasons, *_more(reading)))
+
+
+def _settle(reading: Reading, annotator: str) -> None:
+    """Of rows in which one annotator gives a sample different labels only the last stays: with both, the file imported
+    again would not be known."""
+    last = {_slot(row, annotator): number for number, row in enumerate(reading.rows)}
+    over = {number: last[_slot(row, annotator)] for number, row in enumerate(reading.rows)}
+    stays = [reading.rows[number].value == reading.rows[final].value for number, final in over.items()]
+    for number, final in over.items():
+        if not stays[number]:
+            there = f"line {reading.places[final]} gives the same sample {reading.rows[final].value}"
+            reading.skip(reading.places[number], f"label {reading.rows[number].value}, but {there}: the last counts")
+    reading.rows = [row for row, stay in zip(reading.rows, stays, strict=True) if stay]
+    reading.places = [place for place, stay in zip(reading.places, stays, strict=True) if stay]
+
+
+def _slot(row: ReadRow, annotator: str) -> tuple[str, str]:
+    return content_key(row.features), row.annotator or annotator
+
+
+def _told(reading: Reading) -> str:
+    return "\n".join([*reading.reasons, *_more(reading)])
 
 
 def _more(reading: Reading) -> list[str]:

@@ -1,14 +1,9 @@
-"""The broker's side over ZeroMQ: one ROUTER on one port. Knows sockets and their wake-ups; not what the frames say.
-
-As in zmq_link.py, the descriptor is edge-triggered: whoever touches the socket looks for messages again afterwards.
-"""
+"""The broker's side over ZeroMQ: one ROUTER on one port. Knows the socket and its options; not what the frames say."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import zmq
 
@@ -16,6 +11,7 @@ from active_learner.core.relay import Sent
 from active_learner.errors import AddressInUse, Unreachable
 from active_learner.transport.base import Frame, Frames, OnMessage, Router
 from active_learner.transport.ports import holder_of
+from active_learner.transport.zmq_drain import NOBLOCK, SNDMORE, Drain, Socket, unchecked_send
 from protocol.limits import MAX_FRAMES, MAX_MESSAGE_BYTES, RAW_FRAME_BYTES
 
 HEARTBEAT_MS = (250, 1000)
@@ -29,12 +25,6 @@ LARGE_BYTES = RAW_FRAME_BYTES
 
 IN_FLIGHT_BYTES = 8 * 1024 * 1024
 """Large frames that ZeroMQ holds for one connection; beyond it the connection is full. One message always goes."""
-
-TURN_MESSAGES = 500
-"""Messages taken in one turn of the event loop, so that signals and timers have theirs."""
-
-NOBLOCK, SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)
-"""As plain integers: arithmetic on pyzmq's enums costs more than a receive."""
 
 
 class Flight:
@@ -61,16 +51,12 @@ class ZmqRouter(Router):
 
     def __init__(self, address: str, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._address, self._max_message_bytes = address, max_message_bytes
-        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
-        self._socket: zmq.Socket[bytes] | None = None
-        self._scheduled = False
+        self._drain: Drain[tuple[bytes, list[Frame]]] | None = None
         self._flights: dict[bytes, Flight] = {}
 
     async def open(self, on_message: OnMessage, on_turn: Callable[[], None]) -> str:
-        self._loop = asyncio.get_running_loop()
-        self._on_message, self._on_turn = on_message, on_turn
-        self._context = zmq.Context()
-        socket = self._context.socket(zmq.ROUTER)
+        context: zmq.Context[Socket] = zmq.Context()
+        socket = context.socket(zmq.ROUTER)
         for option, value in (
             (zmq.LINGER, 0),
             (zmq.ROUTER_MANDATORY, 1),
@@ -84,15 +70,13 @@ class ZmqRouter(Router):
             self._bind(socket)
         except BaseException:
             socket.close()
-            self._context.term()
+            context.term()
             raise
-        self._socket = socket
-        self._descriptor = int(socket.getsockopt(zmq.FD))
-        self._loop.add_reader(self._descriptor, self._drain)
-        self._look_again()
+        self._put = unchecked_send(socket)
+        self._drain = Drain(context, socket, receive, lambda message: on_message(*message), on_turn)
         return str(socket.getsockopt_string(zmq.LAST_ENDPOINT))
 
-    def _bind(self, socket: zmq.Socket[bytes]) -> None:
+    def _bind(self, socket: Socket) -> None:
         try:
             socket.bind(self._address)
         except zmq.ZMQError as error:
@@ -105,14 +89,13 @@ class ZmqRouter(Router):
             ) from None
 
     def send(self, connection: bytes, frames: Frames) -> Sent:
-        socket = self._socket
-        if socket is None:
+        drain = self._drain
+        if drain is None:
             return Sent.GONE
         large = sum(len(frame) for frame in frames if len(frame) >= LARGE_BYTES)
         if large and self._too_much(connection, large):
             return Sent.FULL
-        # pyzmq's own send adds as much time as ZeroMQ takes, for options that are not used here
-        put = super(zmq.Socket, socket).send
+        put = self._put
         try:
             put(connection, NOBLOCK | SNDMORE)
         except zmq.Again:
@@ -121,14 +104,15 @@ class ZmqRouter(Router):
             self._flights.pop(connection, None)
             return Sent.GONE
         finally:
-            self._look_again()
+            drain.look_again()
         # once the connection is taken, ZeroMQ takes all frames
         for frame in frames[:-1]:
-            self._put(put, connection, frame, NOBLOCK | SNDMORE)
-        self._put(put, connection, frames[-1], NOBLOCK)
+            self._put_frame(connection, frame, NOBLOCK | SNDMORE)
+        self._put_frame(connection, frames[-1], NOBLOCK)
         return Sent.TAKEN
 
-    def _put(self, put: Callable[..., Any], connection: bytes, frame: Frame, flags: int) -> None:
+    def _put_frame(self, connection: bytes, frame: Frame, flags: int) -> None:
+        put = self._put
         if len(frame) < LARGE_BYTES:
             put(frame, flags)
         else:  # one zmq.Frame for each connection: a stopped one must not count against the others
@@ -147,51 +131,22 @@ class ZmqRouter(Router):
         return flight.size_bytes + large > IN_FLIGHT_BYTES
 
     async def close(self) -> None:
-        socket, context = self._socket, self._context
-        if socket is None or context is None:
-            return
-        self._socket = None
-        self._loop.remove_reader(self._descriptor)
-        socket.close()
-        await self._loop.run_in_executor(None, context.term)
-
-    def _look_again(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._drain)
-
-    def _drain(self) -> None:
-        """Hand over what has come, at most `TURN_MESSAGES`."""
-        self._scheduled = True  # sends from within need no call of their own
-        ended = False
-        try:
-            for _ in range(TURN_MESSAGES):
-                socket = self._socket
-                if socket is None:
-                    ended = True
-                    break
-                try:
-                    connection = socket.recv(NOBLOCK)
-                except zmq.Again:
-                    ended = True
-                    break
-                self._on_message(connection, receive(socket))
-            self._on_turn()
-        finally:
-            self._scheduled = False
-            if not ended:
-                self._look_again()
+        drain, self._drain = self._drain, None
+        if drain is not None:
+            await drain.close()
 
 
-def receive(socket: zmq.Socket[bytes]) -> list[Frame]:
-    """The frames behind the connection that was just read; of too many, one more than allowed is kept.
+def receive(socket: Socket) -> tuple[bytes, list[Frame]]:
+    """The connection and the frames of the next message; of too many, one more than allowed is kept.
 
-    The first is copied, it will be read and is small. The others stay in ZeroMQ's own memory.
+    The first frame is copied, it will be read and is small. The others stay in ZeroMQ's own memory.
+    Raises: zmq.Again when there is none.
     """
+    connection = socket.recv(NOBLOCK)
     frame = socket.recv(NOBLOCK, copy=False)
     frames: list[Frame] = [frame.bytes]
     while frame.more:
         frame = socket.recv(NOBLOCK, copy=False)
         if len(frames) <= MAX_FRAMES:
             frames.append(frame.buffer)
-    return frames
+    return connection, frames

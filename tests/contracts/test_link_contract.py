@@ -231,13 +231,13 @@ def test_a_taken_address_is_told(scheme: str) -> None:
 def test_a_message_over_the_limit_disturbs_nobody_else(scheme: str) -> None:
     async def story(house: House) -> None:
         await house.stop()
-        settings = BrokerConfig(address="tcp://127.0.0.1:5570", max_message_bytes=10_000)
+        settings = BrokerConfig(address="tcp://127.0.0.1:5570", max_message_bytes=1024 * 1024)
         house.broker = Broker(
             settings.model_copy(update={"address": house.address}), router_at(house.address, settings.max_message_bytes)
         )
         await house.broker.start()
         a, b, c = [await house.entered(name, ROOM) for name in "abc"]
-        await c.say(Candidates("1", "propose", np.ones((4000, 50)), False), ROOM)
+        await c.say(Candidates("1", "propose", np.ones((4000, 50)), False), ROOM)  # 1.6 MB
         for number in range(50):
             await a.say(Control("source", str(number)), ROOM)
             assert (await b.next(Control)).command == str(number)

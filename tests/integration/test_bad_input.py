@@ -69,7 +69,7 @@ def test_an_empty_data_set_is_told_by_whoever_needs_it(command: str, tmp_path: P
 
 
 def test_a_goal_of_accuracy_without_held_out_rows_is_told_at_once(tmp_path: Path) -> None:
-    ended = call("serve", "melody", "--until-accuracy", "0.9", cwd=tmp_path)
+    ended = call("serve", "melody", "--set", "validation.path=null", "--until-accuracy", "0.9", cwd=tmp_path)
     assert ended.returncode == 3
     assert "--until-accuracy: there are no held-out rows; set validation.path" in ended.stderr
     assert not (tmp_path / "runs").exists()

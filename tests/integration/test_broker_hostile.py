@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,8 +18,9 @@ import zmq.asyncio
 from active_learner.errors import LeaseHeld, Unreachable
 from active_learner.peer import Peer, Received
 from protocol.codec import decode, encode
+from protocol.errors import MessageTooLarge
 from protocol.messages import Candidates, Control, Hello, Member, Message, Refused, Welcome
-from tests.broker_process import broker, peer
+from tests.broker_process import Process, broker, peer
 
 pytestmark = pytest.mark.integration
 
@@ -265,3 +268,73 @@ def test_a_peer_cannot_speak_as_another() -> None:
         assert "is not the one of this connection" in refused.text
 
     run(lambda address: talk_through(address, attack))
+
+
+# --- memory -------------------------------------------------------------------------------------------------------
+
+BOUND_KB = 1_000_000
+"""768 MiB, four queues of 1 MiB, and what the process has at start, with room to spare."""
+
+
+def endless_parts(address: str, part_bytes: int, broker: Process) -> int:
+    """Speak ZMTP, and send parts of one message until the connection is cut; returns the broker's largest size in kB."""
+    host, port = address.removeprefix("tcp://").split(":")
+    peak_kb = 0
+    with socket.create_connection((host, int(port)), timeout=20) as raw:
+        raw.sendall(b"\xff" + bytes(8) + b"\x7f\x03\0" + b"NULL".ljust(20, b"\0") + bytes(32))
+        body = b"\x05READY\x0bSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\0"
+        greeting = b""
+        while len(greeting) < 64:
+            greeting += raw.recv(64 - len(greeting))
+        raw.sendall(b"\x04" + bytes([len(body)]) + body)
+        part = b"\x03" + part_bytes.to_bytes(8, "big") + bytes(part_bytes)
+        parts = part * max(1, 2**20 // part_bytes)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(4000):  # MiB
+                raw.sendall(parts)
+                with contextlib.suppress(OSError, IndexError):  # it may have ended
+                    status = Path(f"/proc/{broker.popen.pid}/status").read_text()
+                    peak_kb = max(peak_kb, int(status.split("VmHWM:")[1].split()[0]))
+    return peak_kb
+
+
+@pytest.mark.parametrize(("part_bytes", "ends"), [(1000, True), (2**20, False)])
+def test_endless_parts_take_bounded_memory_and_the_peers_go_on(part_bytes: int, ends: bool, tmp_path: Path) -> None:
+    config = tmp_path / "small.yaml"
+    config.write_text("name: digits\nbroker: {queue_bytes: 1048576}\n")
+
+    async def story(address: str, started: Process) -> None:
+        with peer(address, "honest"):
+            async with member(address, "asker") as asker:
+                await echo(asker, "honest", "before")
+                peak_kb = await asyncio.to_thread(endless_parts, address, part_bytes, started)
+                print(f"parts of {part_bytes} bytes: broker took {peak_kb} kB")
+                assert 100_000 < peak_kb < BOUND_KB
+                if ends:
+                    assert await asyncio.to_thread(started.popen.wait, 10) in (1, -signal.SIGABRT)
+                with contextlib.ExitStack() as stack:
+                    if started.popen.poll() is not None:
+                        stack.enter_context(broker(address, str(config)))
+                    await echo(asker, "honest", "after")
+
+    with broker("tcp://127.0.0.1:0", str(config)) as (started, address):
+        asyncio.run(asyncio.wait_for(story(address, started), 60))
+
+
+def test_a_limit_of_the_broker_is_kept_by_the_sender_and_no_connection_is_cut(tmp_path: Path) -> None:
+    config = tmp_path / "small.yaml"
+    config.write_text("name: digits\nbroker: {max_message_bytes: 1048576}\n")
+
+    async def story(address: str) -> None:
+        with peer(address, "honest"):
+            async with member(address, "asker") as asker:
+                for _ in range(4):
+                    with pytest.raises(MessageTooLarge):
+                        asker.send("control", Candidates("1", "propose", np.zeros((1, 2**20), np.uint8), False))
+                fits = Candidates("1", "propose", np.zeros((1, 2**20 - 500), np.uint8), False)
+                assert asker.send("control", fits)
+                await echo(asker, "honest", "after")
+                assert asker.counters == {}
+
+    with broker("tcp://127.0.0.1:0", str(config)) as (_, address):
+        asyncio.run(asyncio.wait_for(story(address), 30))

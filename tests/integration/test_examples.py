@@ -46,10 +46,11 @@ def address(monkeypatch: pytest.MonkeyPatch) -> str:
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts an example by its name; what is left at the end is killed."""
     running: list[subprocess.Popen[str]] = []
+    plain = {name: value for name, value in environment().items() if name != "OMP_NUM_THREADS"}
 
     def started(name: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-P", "-m", f"active_learner.examples.{name}", "digits", *SETS]
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, cwd=tmp_path, env=plain, stdout=subprocess.PIPE, text=True)
         running.append(process)
         return process
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.up_process import Up, call, descendants, wait_until_gone
+from tests.integration.up_process import COMMAND, Up, call, descendants, environment, wait_until_gone
 
 pytestmark = pytest.mark.integration
 
@@ -23,6 +26,21 @@ def _own_port(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         monkeypatch.setenv("ACTIVE_LEARNER__BROKER__ADDRESS", f"tcp://127.0.0.1:{probe.getsockname()[1]}")
+
+
+@contextlib.contextmanager
+def by_hand(*arguments: str, cwd: Path) -> Iterator[None]:
+    """A command that was started by hand and has said that it is ready."""
+    with subprocess.Popen(
+        [*COMMAND, *arguments], cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready: ")
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
 
 
 def rounds(folder: Path) -> list[int]:
@@ -54,6 +72,23 @@ def test_it_runs_ends_by_itself_resumes_refuses_a_changed_run_and_starts_another
     assert f"the old run is kept in {tmp_path}/run.1" in again.stderr
     assert rounds(tmp_path / "run.1") == told
     assert not (tmp_path / "run" / "up.json").exists()
+
+
+def test_a_run_in_memory_is_not_resumed_but_kept_aside(tmp_path: Path) -> None:
+    options = (*QUICK, "--set", "store.url=memory:trial", "--rounds", "1")
+    for number in (0, 1):
+        result = call("up", "digits", *options, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert (f"the old one is kept in {tmp_path}/run.1" in result.stderr) is bool(number)
+    assert rounds(tmp_path / "run") == rounds(tmp_path / "run.1")
+
+
+def test_new_is_refused_while_a_trainer_that_was_started_by_hand_runs(tmp_path: Path) -> None:
+    with by_hand("broker", "digits", cwd=tmp_path), by_hand("serve", "digits", *QUICK, cwd=tmp_path):
+        result = call("up", "digits", *QUICK, "--new", cwd=tmp_path)
+    assert result.returncode == 5
+    assert "is being written to by process" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_while_it_runs_status_finds_it_a_second_one_is_refused_and_ctrl_c_ends_all(tmp_path: Path) -> None:
@@ -126,7 +161,7 @@ def test_what_the_evaluator_cannot_import_ends_all_with_its_message_last(tmp_pat
 
 
 def test_until_accuracy_without_held_out_rows_is_refused_at_once(tmp_path: Path) -> None:
-    result = call("up", "melody", "--until-accuracy", "0.9", cwd=tmp_path)
+    result = call("up", "melody", "--set", "validation.path=null", "--until-accuracy", "0.9", cwd=tmp_path)
     assert result.returncode == 3
     assert "held-out rows" in result.stderr
     assert not (tmp_path / "runs").exists()

@@ -11,16 +11,16 @@ from tests.integration.up_process import call
 pytestmark = pytest.mark.integration
 
 
-def test_a_fresh_experiment_passes_check_and_runs_a_round(tmp_path: Path) -> None:
+def test_a_fresh_experiment_passes_check_and_runs_rounds_with_an_accuracy(tmp_path: Path) -> None:
     assert call("init", "mine", cwd=tmp_path).returncode == 0
     folder = tmp_path / "mine"
     checked = call("check", "config.yaml", cwd=folder)
     assert checked.returncode == 0, checked.stderr
-    result = call("up", "config.yaml", "--rounds", "1", cwd=folder)
+    result = call("up", "config.yaml", "--rounds", "2", cwd=folder)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-1].startswith("result: rounds=1 labels=5 ")
+    assert result.stdout.splitlines()[-1].startswith("result: rounds=2 labels=10 accuracy=0.")
     listed = call("runs", cwd=folder)
-    assert listed.stdout.splitlines()[1].split()[:4] == ["mine", "stopped", "1", "5"], listed.stdout
+    assert listed.stdout.splitlines()[1].split()[:4] == ["mine", "stopped", "2", "10"], listed.stdout
 
 
 def test_it_runs_from_another_folder_too(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 SERVICE = f"""
 import asyncio, os, sys
 sys.path.append({str(ROOT)!r})
+from active_learner import parent
+parent.watch()
 from active_learner.services.shell import Service, run
 class Idle(Service):
     async def start(self): return str(os.getpid())
@@ -132,6 +134,12 @@ def test_one_that_cannot_start_ends_all_with_its_code_and_its_message_last() -> 
     assert end == End(3, "b did not start (exit code 3):\na.yaml:1: seed: must be")
     assert ("a", "said goodbye") in heard.lines
     assert "c" not in {name for name, _ in heard.lines}
+    assert heard.notes == []
+
+
+def test_all_are_not_called_ready_when_the_last_one_could_not_start() -> None:
+    _, heard, _ = launch(program("a", SERVICE), program("b", "raise SystemExit(3)"))
+    assert heard.notes == []
 
 
 def test_a_killed_process_is_started_again() -> None:

@@ -25,8 +25,8 @@ ROUND = 3
 STEPS = 9
 ALONE = (Place("evaluator", "traininput", "trainoutput", "evolution", True, True),)
 CHAIN = (
-    Place("lower", "traininput", "middle", "evolution", True, False),
-    Place("upper", "middle", "trainoutput", "evolution", False, True),
+    Place("lower", "traininput", "middle", "evolution", True, False, behind="upper"),
+    Place("upper", "middle", "trainoutput", "evolution", False, True, before="lower"),
 )
 Weights = tuple[tuple[float, ...], ...]
 

@@ -158,7 +158,9 @@ class Wire:
     def _new_evaluator(self, stage: int) -> EvaluationMachine:
         engine, last = self.engines[stage], len(self.roles) - 1
         engine.load(max(engine.disk, default=0))
-        place = e.Place(self.roles[stage], f"t{stage}", f"t{stage + 1}", "evolution", stage == 0, stage == last)
+        before, behind = (["trainer", *self.roles, "trainer"][stage + offset] for offset in (0, 2))
+        rooms = (f"t{stage}", f"t{stage + 1}", "evolution")
+        place = e.Place(self.roles[stage], *rooms, stage == 0, stage == last, before=before, behind=behind)
         return self._evaluator_kind(
             place,
             run=RUN if engine.disk else "",
@@ -227,7 +229,7 @@ class Wire:
             self._trainer_hears(room, message)
         for stage, role in enumerate(self.roles):
             if sender != role and room in ("t0", f"t{stage}", f"t{stage + 1}"):
-                heard = e.Heard(message, room, sender, "trainer" if sender == "trainer" else "evaluator")
+                heard = e.Heard(message, room, sender, sender)
                 self._evaluate(stage, heard)
 
     # --- the evaluators' shell

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import runpy
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -134,10 +136,13 @@ def test_init_writes_a_valid_experiment_and_overwrites_nothing(
 ) -> None:
     folder = tmp_path / "my first one!"
     assert cli.run(["init", str(folder)]) == 0
-    assert sorted(file.name for file in folder.iterdir()) == ["README.md", "config.yaml", "network.py", "source.py"]
+    written = ["README.md", "config.yaml", "held_out.npz", "network.py", "source.py"]
+    assert sorted(file.name for file in folder.iterdir()) == written
     assert cli.run(["config", "show", str(folder / "config.yaml")]) == 0
+    held, rule = np.load(folder / "held_out.npz"), runpy.run_path(str(folder / "source.py"))["true_class"]
+    assert [rule(point) for point in held["X_test"]] == held["y_test"].tolist()
     assert capsys.readouterr().out.splitlines()[-60:] != []
     (folder / "README.md").unlink()
     assert cli.run(["init", str(folder)]) == 2
-    assert "config.yaml, network.py, source.py already" in capsys.readouterr().err
+    assert "config.yaml, network.py, source.py, held_out.npz already" in capsys.readouterr().err
     assert not (folder / "README.md").exists()

@@ -88,7 +88,7 @@ def test_a_missing_file_names_the_near_ones_and_those_that_are_shipped(tmp_path:
     )
     assert "digits" in line.partition("shipped: ")[2]
     assert "did you mean 'digits'?" in problems("digts")[0]
-    assert "is a folder, not a file" in problems(tmp_path)[0]
+    assert "is a folder without config.yaml" in problems(tmp_path)[0]
 
 
 def test_a_file_wins_over_the_shipped_experiment_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,25 @@ def test_one_up_at_a_time_has_a_run_folder(tmp_path: Path) -> None:
         run_folder.move_aside(tmp_path)
     claim.release()
     assert running.running(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_claim_that_waited_for_a_removed_file_takes_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, waits, later = running.Running.claim(tmp_path, "tcp://127.0.0.1:1"), threading.Event(), []
+    monkeypatch.setattr(running.time, "sleep", lambda _: waits.set())
+    monkeypatch.setattr(running, "_LOCK_PATIENCE_S", 20.0)
+    thread = threading.Thread(target=lambda: later.append(running.Running.claim(tmp_path, "tcp://127.0.0.1:2")))
+    thread.start()
+    assert waits.wait(20)
+    first.release()
+    thread.join(20)
+    monkeypatch.undo()
+    with pytest.raises(LeaseHeld):
+        running.Running.claim(tmp_path, "tcp://127.0.0.1:3")
+    assert running.running(tmp_path) == {"pid": os.getpid(), "address": "tcp://127.0.0.1:2"}
+    later[0].release()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,6 +17,7 @@ from active_learner.core.evaluation_events import (
     Forwarded,
     Heard,
     Impossible,
+    Note,
     Place,
     Promotion,
     Restored,
@@ -44,8 +45,8 @@ from protocol.messages import (
 )
 
 ALONE = Place("evaluator", "traininput", "trainoutput", "evolution", first=True, last=True)
-LOWER = Place("lower", "traininput", "middle", "evolution", first=True, last=False)
-UPPER = Place("upper", "middle", "trainoutput", "evolution", first=False, last=True)
+LOWER = Place("lower", "traininput", "middle", "evolution", first=True, last=False, behind="upper")
+UPPER = Place("upper", "middle", "trainoutput", "evolution", first=False, last=True, before="lower")
 
 SCENARIOS: list[Callable[[], None]] = []
 
@@ -495,6 +496,74 @@ def the_input_gradient_is_computed_for_a_single_evaluator_when_configured() -> N
     machine = holding(place)
     assert said(machine.handle(heard(gradient(1)))) == said([RunApply(1, array(-1.0), True)])
     assert said(machine.handle(Applied(array(3.0)))) == [say("traininput", Gradient(1, 1, array(3.0)))]
+
+
+# --- who may say what
+
+
+def unheeded(machine: EvaluationMachine, event: Heard) -> None:
+    before = (machine.phase, machine.applied, machine.held, machine.term, machine.run)
+    count = machine.unheeded
+    assert all(isinstance(command, Note) for command in machine.handle(event))
+    assert machine.unheeded == count + 1
+    assert (machine.phase, machine.applied, machine.held, machine.term, machine.run) == before
+
+
+@scenario
+def only_the_trainer_tells_a_single_evaluator_what_to_do() -> None:
+    machine = holding(restorable=(1,))
+    messages: list[Message] = [
+        forward(1),
+        forward(0, status=Status.VALIDATE, ticket="v"),
+        step_message(1),
+        gradient(1),
+        PositionRequest(2**62, "r"),
+        PositionRequest(1, "other"),
+        Restore(1, "r", "evaluator", 0),
+        Promote(1, "r", 0, 0),
+    ]
+    for role in ("labeler", "source", "evaluator", ""):
+        for message in messages:
+            unheeded(machine, heard(message, name="mallory", role=role))
+    assert machine.unheeded == 32
+    assert said(machine.handle(heard(gradient(1)))) == said([RunApply(1, array(-1.0), False)])
+
+
+@scenario
+def in_a_chain_forwards_count_from_the_stage_before_and_gradients_from_the_stage_behind() -> None:
+    lower, upper = ready(LOWER), ready(UPPER)
+    unheeded(lower, heard(forward(1), "traininput", "upper", "upper"))
+    unheeded(upper, heard(forward(1), "middle", "trainer", "trainer"))
+    unheeded(upper, heard(forward(1), "middle", "mallory", "labeler"))
+    lower, upper = holding(LOWER), ready(UPPER)
+    unheeded(lower, heard(gradient(1), "middle", "trainer", "trainer"))
+    unheeded(lower, heard(gradient(1), "middle", "mallory", "source"))
+    upper.handle(heard(forward(1), "middle", "lower", "lower"))
+    upper.handle(Forwarded(array(0.25)))
+    unheeded(upper, heard(gradient(1), "trainoutput", "lower", "lower"))
+
+
+@scenario
+def a_neighbour_does_not_tell_the_term() -> None:
+    unheeded(ready(UPPER), heard(forward(1, term=2), "middle", "lower", "lower"))
+    unheeded(holding(LOWER), heard(gradient(1, term=2), "middle", "upper", "upper"))
+
+
+@scenario
+def what_does_not_count_is_told_ever_more_seldom() -> None:
+    machine = ready()
+    told = [machine.handle(heard(gradient(1), name="mallory", role="labeler")) for _ in range(9)]
+    assert [len(commands) for commands in told] == [1, 1, 0, 1, 0, 0, 0, 1, 0]
+    (note,) = told[0]
+    assert note.text == (
+        "GRADIENT of mallory (role labeler) is not theirs to say and counts for nothing; 1 such messages so far"
+    )
+
+
+@pytest.mark.parametrize("neighbours", [{}, {"before": "lower", "behind": "top"}])
+def test_a_place_in_a_chain_names_its_neighbours(neighbours: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"upper: first=False, last=True and its neighbours are"):
+        Place("upper", "middle", "trainoutput", "evolution", first=False, last=True, **neighbours)
 
 
 # --- the table

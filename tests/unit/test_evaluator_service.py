@@ -43,8 +43,8 @@ from protocol.messages import (
 DEADLINE_S = 20.0
 SEED = 4
 ALONE = Place("evaluator", "traininput", "trainoutput", "evolution", True, True)
-LOWER = Place("lower", "traininput", "middle", "evolution", True, False)
-UPPER = Place("upper", "middle", "trainoutput", "evolution", False, True)
+LOWER = Place("lower", "traininput", "middle", "evolution", True, False, behind="upper")
+UPPER = Place("upper", "middle", "trainoutput", "evolution", False, True, before="lower")
 ROOMS = EvaluatorRooms("evolution", "traininput", "control")
 LOSS = load_loss("cross_entropy")
 
@@ -312,10 +312,22 @@ def test_a_full_disk_refuses_the_promotion_and_the_next_try_works(
             told = await trainer.promote(2)
         assert (told.code, told.step) == ("failed", 2)
         assert "No space left" in (await trainer.wait(lambda m: isinstance(m, LogLine))).text
+        assert os.listdir(tmp_path) == []
+        assert await scored_by(trainer) == (await trainer.position()).model_version == 0
         assert (await trainer.promote(2)).digest == reference(2)
+        assert await scored_by(trainer) == 2
         await service.stop()
 
     play(scene)
+
+
+async def scored_by(trainer: Trainer) -> int:
+    """Step of the snapshot that scores."""
+    scores = await trainer.ask(
+        "evolution", Candidates("c", "refresh", batch(1), False), lambda m: isinstance(m, Scores)
+    )
+    version: int = scores.model_version
+    return version
 
 
 def _full(_: int) -> None:

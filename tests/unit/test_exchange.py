@@ -429,3 +429,50 @@ def test_an_export_that_cannot_be_written_leaves_the_old_file(config: str, capsy
 def test_labels_come_from_standard_input_too(config: str) -> None:
     done = CliRunner().invoke(cli.group, ["labels", "import", config, "-"], input='"(0, 1)",3\n')
     assert done.output == "- (tutorial): 1 imported, 0 already known, 0 skipped\n"
+
+
+# --- rows that contradict each other, and files that are something else
+
+
+def test_of_two_labels_for_one_sample_the_last_counts_and_again_is_nothing_new(store: Store) -> None:
+    text = "0,1,3\n1,0,2\n0,1,4\n1,0,2\n"
+    done = import_labels(store, read(text), "ann", 1.0)
+    assert (done.imported, done.known, done.skipped) == (2, 1, 1)
+    assert done.reasons == ("line 1: label 3, but line 3 gives the same sample 4: the last counts",)
+    assert {one.features.tolist()[0]: one.value for one in store.labels()} == {0: 4, 1: 2}
+    events = len(store.events())
+    again = import_labels(store, read(text), "ann", 2.0)
+    assert (again.imported, again.known, again.skipped) == (0, 3, 1)
+    assert len(store.events()) == events
+
+
+def test_two_annotators_may_differ(store: Store) -> None:
+    rows = [{"features": [0, 1], "label": label, "annotator": name} for name, label in (("ann", 3), ("bob", 4))]
+    text = "\n".join(map(json.dumps, rows))
+    assert import_labels(store, read(text), "x", 1.0).skipped == 0
+    again = import_labels(store, read(text), "x", 2.0)
+    assert (again.imported, again.known) == (0, 2)
+
+
+def test_a_genome_has_zeros_and_ones_only() -> None:
+    for text in ('"(0, 1)",3\n"(0, 7)",3\n', "0,1,3\n0,7,3\n"):
+        reading = read_labels(io.BytesIO(text.encode()), SPEC, bits=True)
+        assert len(reading.rows) == 1
+        assert reading.reasons == ["line 2: has the value 7; a genome has 0 and 1 only"]
+
+
+def test_the_command_knows_that_an_evolution_has_genomes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [[0] * 128, [2] + [0] * 127]
+    (tmp_path / "l.csv").write_text("".join(f'"{tuple(row)}",3\n' for row in rows), encoding="utf-8")
+    assert cli.run(["labels", "import", "melody", "l.csv"]) == 0
+    captured = capsys.readouterr()
+    assert "skipped line 2: has the value 2" in captured.err
+    assert "1 imported, 0 already known, 1 skipped" in captured.out
+
+
+def test_a_file_of_another_kind_is_told_as_such(store: Store) -> None:
+    with pytest.raises(BadLabel, match="looks like no label file"):
+        import_labels(store, read("Dear sir,\nno labels here.\n"), "ann", 1.0)

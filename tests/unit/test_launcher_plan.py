@@ -61,10 +61,11 @@ def test_a_taken_default_port_gives_another_and_says_so(tmp_path: Path, monkeypa
         holder.listen()
         port = holder.getsockname()[1]
         monkeypatch.setattr(plan, "_is_free", lambda host, asked: plan_is_free(host, port))
+        monkeypatch.setattr(plan, "holder_of", lambda taken: f"process 4711 ({'a broker' if taken == 5570 else taken})")
         address, note = plan.meeting_place(config(tmp_path))
         assert address.startswith("tcp://127.0.0.1:")
         assert address != "tcp://127.0.0.1:5570"
-        assert note.startswith("port 5570 is taken; the broker is at tcp://127.0.0.1:")
+        assert note.startswith("port 5570 is taken by process 4711 (a broker); the broker is at tcp://127.0.0.1:")
 
 
 plan_is_free = plan._is_free
@@ -76,3 +77,9 @@ def test_a_port_that_the_user_named_is_never_exchanged(tmp_path: Path) -> None:
         holder.listen()
         address = f"tcp://127.0.0.1:{holder.getsockname()[1]}"
         assert plan.meeting_place(config(tmp_path, f"broker.address={address}")) == (address, "")
+
+
+def test_a_trainer_whose_labels_are_in_memory_is_not_started_again(tmp_path: Path) -> None:
+    for url, again in (("memory:trial", False), ("csv:labels.csv", True)):
+        trainer = plan.programs(config(tmp_path, f"store.url={url}"), Path("r.yaml"), (), ())[1]
+        assert trainer.policy.may_restart is again

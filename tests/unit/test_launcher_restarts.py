@@ -49,3 +49,21 @@ def test_it_waits_longer_after_each_death_and_gives_up_after_five_within_a_minut
 
 def test_deaths_long_ago_are_forgotten() -> None:
     assert after(Policy(), *[1] * 8, apart_s=61.0) == [Again(0.1)] * 8
+
+
+def test_one_that_the_broker_does_not_let_in_waits_longer_and_never_gives_up() -> None:
+    waits = after(Policy(), *[4] * 7)
+    assert waits == [Again(2.0), Again(4.0), Again(8.0), Again(16.0), Again(30.0), Again(30.0), Again(30.0)]
+
+
+def test_to_be_let_in_forgets_the_refusals() -> None:
+    restarts = Restarts("it", Policy())
+    restarts.ready()
+    assert [restarts.ended(4, 0.0), restarts.ended(4, 1.0)] == [Again(2.0), Again(4.0)]
+    restarts.ready()
+    assert restarts.ended(4, 2.0) == Again(2.0)
+
+
+def test_one_whose_knowledge_is_lost_with_it_ends_all() -> None:
+    assert after(Policy(may_restart=False), -9) == [End(1, "it cannot go on (signal 9)")]
+    assert after(Policy(may_restart=False), 4) == [End(4, "it cannot go on (exit code 4)")]

@@ -71,6 +71,16 @@ def test_more_sessions_than_allowed_are_refused() -> None:
     talk.enter("b")
 
 
+def test_the_last_eighth_of_the_places_is_for_exclusive_roles() -> None:
+    talk = Conversation(max_sessions=16)
+    for number in range(14):
+        talk.enter(f"other{number}", experiment="melody")
+    assert codes(talk.say("late", hello("late"))) == [("late", "limit")]
+    talk.enter("trainer", exclusive=True)
+    talk.enter("evaluator", exclusive=True)
+    assert codes(talk.say("third", hello("third", exclusive=True))) == [("third", "limit")]
+
+
 def test_join_tells_who_is_there_and_tells_them(talk: Conversation) -> None:
     talk.enter("a", "digits/user")
     talk.enter("b")
@@ -160,6 +170,15 @@ def test_a_session_number_of_another_is_refused_and_counted(talk: Conversation) 
     talk.enter("b", "digits/control")
     assert codes(talk.say("b", START, "digits/control", session=101)) == [("b", "malformed")]
     assert talk.membership.counters["refused.malformed"] == 1
+    assert talk.say("b", START, "digits/control") == [("a", START)]
+
+
+def test_wrong_session_numbers_are_refused_each_time_and_never_end_the_session(talk: Conversation) -> None:
+    talk.enter("a", "digits/control")
+    talk.enter("b", "digits/control")
+    for message, room in [(START, "digits/control"), (Join("digits/user"), "")] * 4:
+        assert codes(talk.say("b", message, room, session=12345)) == [("b", "malformed")]
+    assert talk.membership.counters["malformed"] == 0
     assert talk.say("b", START, "digits/control") == [("a", START)]
 
 
@@ -302,6 +321,19 @@ def test_who_was_cut_off_is_not_heard_for_a_while(talk: Conversation) -> None:
     talk.tick(1.0 + IGNORE_S)
     talk.enter("a", at=1.0 + IGNORE_S)
     assert talk.membership.counters["ignored"] == 1
+
+
+def test_who_is_cut_off_is_told_in_words_with_the_reason() -> None:
+    talk = Conversation()
+    notes: list[str] = []
+    talk.membership.note = notes.append
+    talk.enter("a", "digits/control")
+    for _ in range(3):
+        talk.raw("a", [b"junk"])
+        talk.raw("stranger", [b"junk"])
+    assert len(notes) == 2
+    assert notes[0].startswith("a of digits is not heard for 10 s: 3 malformed messages, now first frame has 4 bytes")
+    assert notes[1].startswith("a connection without session is not heard")
 
 
 def test_a_message_over_the_broker_s_own_limit_is_refused() -> None:

@@ -123,13 +123,14 @@ def test_a_loaded_checkpoint_goes_on_bit_for_bit(kind: type[Network], tmp_path: 
     train(whole, 1, 15)
     train(halved, 1, 15)
     if promoted:
-        whole.promote()
         halved.promote()
     halved.save(path, "run", 4)
+    assert halved.model_version == (15 if promoted else 0)
+    whole.promote()
     other = OwnNetwork(kind(), 77)
     train(other, 1, 3)
     assert other.load(path, "run") == 15
-    assert (other.applied, other.model_version, other.run) == (15, 15 if promoted else 0, "run")
+    assert (other.applied, other.model_version, other.run) == (15, 15, "run")
     np.testing.assert_array_equal(other.infer(batch(9)), whole.infer(batch(9)))
     train(whole, 16, 30)
     train(other, 16, 30)
@@ -181,6 +182,23 @@ def test_a_batch_that_does_not_fit_is_refused(kind: type[Network]) -> None:
     for refused in (lambda rows: backend.forward(1, SEED, rows), backend.evaluate, backend.infer):
         with pytest.raises(ValueError, match=rf"{kind.__name__} does not take a batch of \(6, 63\)"):
             refused(batch(1)[:, :63])
+
+
+@pytest.mark.parametrize("shape", [(), (0, 64), (5,), (1,) * 8], ids=str)
+def test_batches_of_any_shape_are_refused_in_words(kind: type[Network], shape: tuple[int, ...]) -> None:
+    backend = OwnNetwork(kind(), SEED)
+    for refused in (lambda rows: backend.forward(1, SEED, rows), backend.evaluate, backend.infer):
+        with pytest.raises(ValueError, match=r"expected|does not take"):
+            refused(np.ones(shape, np.float32))
+
+
+def test_a_mistake_inside_a_network_is_told_with_its_type() -> None:
+    class Sour(Linear):
+        def predict(self, weights: Arrays, batch: Array) -> ArrayLike:
+            raise KeyError("size")
+
+    with pytest.raises(ValueError, match=r"Sour failed with a batch of \(6, 64\): KeyError: 'size'"):
+        OwnNetwork(Sour(), SEED).infer(batch(1))
 
 
 def test_a_stage_of_a_chain_returns_the_gradient_with_respect_to_its_input() -> None:

@@ -250,6 +250,27 @@ def test_what_is_too_large_for_the_broker_is_our_own_fault() -> None:
     run(story, Limits(max_message_bytes=240))
 
 
+def test_a_peer_gets_its_place_on_a_full_broker_as_soon_as_one_is_free() -> None:
+    async def story(house: House) -> None:
+        first = await house.peer("a")
+        opening = asyncio.ensure_future(house.peer("b"))
+        await until(lambda: house.broker.counters.get("refused.limit"))
+        assert not opening.done()
+        await first.close()
+        assert (await opening).connected
+
+    run(story, Limits(max_sessions=1))
+
+
+def test_a_broker_that_stays_full_is_told_as_such() -> None:
+    async def story(house: House) -> None:
+        await house.peer("a")
+        with pytest.raises(Unreachable, match=r"refuses us \(limit\): 1 peers are the broker's limit"):
+            await house.peer("b", connect_timeout_s=0.1)
+
+    run(story, Limits(max_sessions=1))
+
+
 def test_names_are_the_role_or_the_role_with_random_hex() -> None:
     exclusive = Peer(experiment="digits", role="a", address="memory://x", exclusive=True)
     one, other = (Peer(experiment="digits", role="a", address="memory://x") for _ in range(2))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from active_learner import cli
 from active_learner.commands import label
 from active_learner.config.schema import Config
 from active_learner.core.records import SampleSpec, content_key
@@ -170,3 +171,11 @@ class TestRandomSamples:
     def test_other_sources_have_none(self) -> None:
         with pytest.raises(ConfigError, match="jsonl has no random candidates"):
             label._random_samples(config(source={"kind": "jsonl"}), SPEC)
+
+
+def test_who_rated_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["label", "melody", "--prelabel", "2", "--set", "labeler.delay_s=0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "the simulated listener answers, as labeler.kind says; --kind terminal asks you" in lines
+    assert sum(line.startswith("the simulated listener rated ") for line in lines) == 2

@@ -314,3 +314,52 @@ def test_peers_that_are_not_needed_are_ignored() -> None:
     story = Story()
     assert story.arrived(role="labeler") == []
     assert names(story.feed(Left(0.0, TRAINER, 9))) == []
+
+
+def full(story: Story, id_: str, at: float, new: int = 2, evicted: int = 2) -> list[str]:
+    return names(story.feed(ReceiptArrived(at, id_, new, 2 - new, 0, "", evicted)))
+
+
+def test_a_full_pool_slows_the_source_to_a_batch_a_second() -> None:
+    story = Story()
+    story.arrived()
+    story.proposed("a")
+    assert "Propose" not in full(story, "a", 1.0)
+    story.feed(Proposed(1.0, "b", ROWS))  # had been asked for before
+    assert full(story, "b", 1.1) == ["new 2", "Report unscored 2"]
+    assert story.tick(2.0) == []
+    assert story.tick(2.1) == ["Propose"]
+    assert "Propose" not in story.proposed("c", 2.1)
+
+
+def test_room_in_the_pool_ends_the_slowness() -> None:
+    story = Story()
+    story.arrived()
+    story.proposed("a")
+    full(story, "a", 0.0)
+    story.feed(Proposed(0.0, "b", ROWS))
+    assert full(story, "b", 0.5, evicted=0) == ["new 2", "Report unscored 2"]
+    assert story.tick(1.0) == ["Propose"]
+    assert "Propose" in story.proposed("c", 1.0)
+
+
+def test_known_candidates_are_no_sign_of_a_full_pool() -> None:
+    story = Story()
+    story.arrived()
+    story.proposed("a")
+    full(story, "a", 0.0, new=0, evicted=0)
+    assert "Propose" in story.proposed("b", 0.0)
+
+
+def test_a_breeding_source_is_not_slowed() -> None:
+    story = Story(wants_fitness=True)
+    story.arrived()
+    story.proposed("a")
+    story.scored("a")
+    assert full(story, "a", 0.0)[-1] == "Propose"
+
+
+def test_with_a_rest_one_batch_is_under_way() -> None:
+    story = Story(interval_s=0.1)
+    story.arrived()
+    assert "Propose" not in story.proposed("a")

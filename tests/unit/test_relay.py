@@ -106,6 +106,16 @@ def test_a_member_over_its_limit_is_evicted_and_all_who_spoke_to_it_are_told(wir
     assert wires.relay.backlogs == {}
 
 
+def test_an_eviction_is_told_in_words(wires: Wires) -> None:
+    notes: list[str] = []
+    wires.relay.membership.note = notes.append
+    wires.full.add("b")
+    for number in range(11):
+        wires.say("a", order(number), ROOM)
+    assert len(notes) == 1
+    assert notes[0].startswith("b of digits is evicted: it does not read, 11 messages of ")
+
+
 def test_a_member_over_its_limit_in_bytes_is_evicted() -> None:
     wires = Wires(queue_bytes=1000)
     wires.enter("a", "b")

@@ -14,7 +14,9 @@ from active_learner.core.scoring import SCORING_LIMIT, ScoringMachine
 from protocol.messages import Candidates, Forward, LogLine, Message, Scores, Status, StepRefused
 from tests.unit.test_evaluation import ALONE, LOWER, UPPER, array, said, say
 
-MIDDLE = Place("between", "middle", "upper-middle", "evolution", first=False, last=False)
+MIDDLE = Place(
+    "between", "middle", "upper-middle", "evolution", first=False, last=False, before="lower", behind="upper"
+)
 ROWS = np.zeros((2, 3), np.uint8)
 SCENARIOS: list[Callable[[], None]] = []
 
@@ -95,6 +97,7 @@ def what_is_meant_for_others_is_ignored() -> None:
         (ScoringMachine(UPPER), candidates().message, "evolution"),
         (ScoringMachine(ALONE), passing().message, "traininput"),
         (ScoringMachine(UPPER), passing().message, "trainoutput"),
+        (ScoringMachine(UPPER), passing().message, "middle"),
         (ScoringMachine(ALONE), LogLine(1, "info", ""), "control"),
     ]
     for machine, message, room in others:

@@ -6,6 +6,7 @@ import pytest
 
 from active_learner.core.resends import Resends
 from active_learner.core.session import (
+    FULL_S,
     HELLO_S,
     JOIN_S,
     LOST_S,
@@ -25,6 +26,7 @@ from active_learner.core.session import (
     Want,
 )
 from active_learner.errors import InvalidTransition
+from protocol.limits import MAX_MESSAGE_BYTES
 from protocol.messages import Bye, Join, Joined, Leave, Member, Ping, Pong, Presence, Refused, Unknown, Welcome
 from tests.conversation import hello
 
@@ -78,6 +80,18 @@ def test_a_refused_hello_is_told_and_said_again(session: Session) -> None:
     session.handle(Tick(0.0))
     assert session.handle(Heard(Refused("role_taken", "by bert"), 1, 0.1)) == [Rejected("role_taken", "by bert")]
     assert session.handle(Tick(HELLO_S)) == [Say(HELLO, 0, 2)]
+
+
+def test_a_full_broker_is_asked_again_every_second(session: Session) -> None:
+    session.handle(Tick(0.0))
+    assert session.handle(Heard(Refused("limit", "full"), 1, 0.1)) == [Rejected("limit", "full")]
+    assert session.handle(Tick(0.1 + FULL_S - 0.01)) == []
+    assert session.handle(Tick(0.1 + FULL_S)) == [Say(HELLO, 0, 2)]
+
+
+def test_a_limit_above_that_of_the_protocol_is_not_believed(session: Session) -> None:
+    session.handle(Heard(Welcome(1, 7, "broker", 2 * MAX_MESSAGE_BYTES), 0, 0.0))
+    assert session.max_message_bytes == MAX_MESSAGE_BYTES
 
 
 def test_late_answers_are_stale_while_greeting(session: Session) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 import pty
@@ -18,6 +19,7 @@ import pytest
 from active_learner.core.records import SampleSpec
 from active_learner.oracles.base import Reply
 from active_learner.oracles.lines import Lines
+from active_learner.oracles.player import Player
 from active_learner.oracles.terminal import PROMPT, Entry, TerminalOracle, parse
 from protocol.messages import Action, AnswerReceipt, Question
 
@@ -325,6 +327,18 @@ class TestWithoutATerminal:
         os.close(writer)
 
 
+def test_the_notation_of_melodies_is_explained(person: Person) -> None:
+    async def scene(oracle: TerminalOracle) -> None:
+        asking = asyncio.ensure_future(oracle.ask(question("q", np.zeros(128, np.uint8), "melody"), 0))
+        await person.sees("- the note is held, . pause; | ends a bar")
+        person.type("?\n")
+        await person.sees("- the note is held, . pause; | ends a bar")
+        person.type("1\n")
+        await asking
+
+    at_terminal(person, scene, spec=MELODY)
+
+
 class TestPlaying:
     """The player is a script that writes down how it was called and then plays until it is stopped."""
 
@@ -359,9 +373,36 @@ class TestPlaying:
         at_terminal(person, scene, spec=MELODY, play=player)
         lines = (tmp_path / "log").read_text().splitlines()
         assert len(lines) == 2
-        assert all("melody.wav" in line and "b'RIFF'" in line for line in lines)
-        wav = lines[0].split("'")[3]
-        assert not Path(wav).exists()
+        assert all("b'RIFF'" in line for line in lines)
+        wavs = [Path(line.split("'")[3]) for line in lines]
+        assert [wav.name for wav in wavs] == ["melody-1.wav", "melody-2.wav"]
+        assert not any(wav.exists() or wav.parent.exists() for wav in wavs)
+
+    def test_each_playing_has_a_file_of_its_own_and_few_are_kept(self, tmp_path: Path) -> None:
+        async def run() -> list[str]:
+            player = Player("sleep 60; {}", print)
+            for _ in range(5):
+                await player.play(np.zeros(128, np.uint8))
+            assert player._folder is not None
+            found = sorted(os.listdir(player._folder.name))
+            player.close()
+            return found
+
+        assert asyncio.run(run()) == ["melody-3.wav", "melody-4.wav", "melody-5.wav"]
+
+    def test_a_player_that_is_killed_or_just_ended_leaves_no_word_in_the_log(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def run() -> None:
+            for command in ("sleep 60", "true"):
+                player = Player(f"sh -c '{command}'", print)
+                await player.play(np.zeros(128, np.uint8))
+                player.close()
+                await asyncio.sleep(0)
+
+        asyncio.run(run(), debug=False)
+        gc.collect()
+        assert caplog.records == []
 
     @pytest.mark.parametrize("command", ["/no/such/player {}", "'unclosed", "false", "''"])
     def test_a_player_that_fails_is_told_once_and_ends_nothing(self, person: Person, command: str) -> None:
