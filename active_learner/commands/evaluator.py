@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -109,6 +110,9 @@ def settings_of(config: Config, place: Place) -> NetworkSettings:
     from active_learner.backends.settings import NetworkSettings
 
     section = config.evaluator
+    # Read when torch is loaded, and good for every thread; torch.set_num_threads reaches only the thread that calls it,
+    # and slow steps run in another: two threads there would change the last bits.
+    os.environ["OMP_NUM_THREADS"] = str(section.threads)
     return NetworkSettings(
         network=_named(config, section.network),
         arguments=section.arguments,

@@ -14,7 +14,9 @@ COMMAND = (sys.executable, "-P", "-m", "active_learner")
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    """Without OMP_NUM_THREADS: a user's shell has none, and the bits must be the same."""
+    plain = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    return {**plain, "PYTHONPATH": str(ROOT)}
 
 
 def call(*arguments: str, cwd: Path, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
