@@ -14,7 +14,7 @@ ROUNDS = 3
 LARGEST_ADDED_S, LEAST_TIMES_SWERGIO = 1.5e-3, 50.0
 PLAIN, CUT = "in process, plain PyTorch", "in process, cut in two, our loss"
 FUSED, TWO = "broker, evaluator, bare peer, STEP", "the same, FORWARD and GRADIENT"
-SERVICE = "trainer and evaluator: a round / its steps"
+SERVICE = "trainer and evaluator, steps of a round"
 SWERGIO = "swergio, its tutorial's handlers"
 
 

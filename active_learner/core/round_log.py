@@ -16,6 +16,7 @@ class RoundLog:
         self._losses: list[float] = []
         self._started_at: dict[int, float] = {}
         self._validation: ValidationDone | None = None
+        self._ended_steps_at = 0.0
         self.digests: dict[str, str] = {}
 
     def start(self, plan: Plan, at: float) -> None:
@@ -28,7 +29,8 @@ class RoundLog:
     def add_loss(self, loss: float) -> None:
         self._losses.append(loss)
 
-    def end_steps(self) -> None:
+    def end_steps(self, at: float) -> None:
+        self._ended_steps_at = at
         self.digests.clear()
         self._validation = None
 
@@ -53,6 +55,7 @@ class RoundLog:
         """The result, kept; train_loss is the mean of the last epoch."""
         last_epoch = self._losses[-plan.batches_per_epoch :]
         heard = self._validation
+        started = self._started_at.get(plan.round, self._ended_steps_at)
         result = RoundResult(
             round=plan.round,
             model_version=plan.last_step,
@@ -62,8 +65,8 @@ class RoundLog:
             loss=heard.loss if heard else None,
             calibration_error=heard.calibration_error if heard else None,
             train_loss=sum(last_epoch) / len(last_epoch) if last_epoch else None,
-            seconds=at - self._started_at.get(plan.round, at),
-            extra={"steps": plan.steps},
+            seconds=at - started,
+            extra={"steps": plan.steps, "step_seconds": self._ended_steps_at - started},
         )
         self._results[plan.round] = result
         return result

@@ -304,7 +304,7 @@ class TrainingMachine(Machine[Event, Command]):
 
     def _end_plan(self, plan: Plan, at: float) -> list[Command]:
         self.place = None
-        self._log.end_steps()
+        self._log.end_steps(at)
         if not self._log.has_result(plan) and plan.round % self._validate_every == 0:
             return self._say("validating", [Validate(plan.round, again=False)], at)
         return self._say("promoting", [SendPromote(plan.round, plan.last_step)], at)

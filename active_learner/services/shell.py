@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -71,6 +72,7 @@ async def run(service: Service) -> int:
         if not starting.done():
             starting.cancel()
             return 0
+        gc.freeze()  # modules and networks stay: going through them again and again would delay training steps
         sys.stdout.write(f"ready: {starting.result()}\n")
         sys.stdout.flush()
         return await service.done
