@@ -73,11 +73,17 @@ SGD = ("evaluator.optimizer=sgd", "evaluator.learning_rate=0.05")
 ADAM = ("evaluator.optimizer=adam", "evaluator.learning_rate=0.001", "evaluator.arguments={dropout: 0.3}")
 
 
-@pytest.mark.parametrize("fused", ["true", "false"])
-@pytest.mark.parametrize("loss", ["cross_entropy", "torch:CrossEntropyLoss"])
-@pytest.mark.parametrize(("optimizer", "sets", "dropout"), [(sgd, SGD, 0.0), (adam, ADAM, 0.3)], ids=["sgd", "adam"])
+@pytest.mark.parametrize(
+    ("optimizer", "sets", "dropout", "fused", "loss"),
+    [
+        pytest.param(sgd, SGD, 0.0, "true", "cross_entropy", id="sgd, one trip, our loss"),
+        pytest.param(sgd, SGD, 0.0, "false", "torch:CrossEntropyLoss", id="sgd, two trips, torch's loss"),
+        pytest.param(adam, ADAM, 0.3, "true", "torch:CrossEntropyLoss", id="adam and dropout, one trip, torch's loss"),
+        pytest.param(adam, ADAM, 0.3, "false", "cross_entropy", id="adam and dropout, two trips, our loss"),
+    ],
+)
 def test_weights_equal_the_reference_bit_for_bit(
-    tmp_path: Path, fused: str, loss: str, optimizer: Any, sets: tuple[str, ...], dropout: float
+    tmp_path: Path, optimizer: Any, sets: tuple[str, ...], dropout: float, fused: str, loss: str
 ) -> None:
     run_dir = run(tmp_path, *sets, f"trainer.fused={fused}", f"trainer.loss={loss}")
     line = last_line(run_dir)
