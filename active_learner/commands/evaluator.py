@@ -110,9 +110,6 @@ def settings_of(config: Config, place: Place) -> NetworkSettings:
     from active_learner.backends.settings import NetworkSettings
 
     section = config.evaluator
-    # Read when torch is loaded, and good for every thread; torch.set_num_threads reaches only the thread that calls it,
-    # and slow steps run in another: two threads there would change the last bits.
-    os.environ["OMP_NUM_THREADS"] = str(section.threads)
     return NetworkSettings(
         network=_named(config, section.network),
         arguments=section.arguments,
@@ -145,6 +142,9 @@ def backend_of(config: Config, place: Place) -> Backend:
     """The engine with an untrained network. Raises: BadNetwork."""
     from active_learner.backends import VARIANTS
 
+    # Read when torch is loaded, and good for every thread; torch.set_num_threads reaches only the thread that calls it,
+    # and slow steps run in another: two threads there would change the last bits.
+    os.environ["OMP_NUM_THREADS"] = str(config.evaluator.threads)
     module, _, name = VARIANTS["torch"].partition(":")
     backend: Backend = getattr(importlib.import_module(module), name)(settings_of(config, place))
     return backend
