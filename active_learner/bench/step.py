@@ -21,7 +21,7 @@ SWERGIO = "swergio, its tutorial's handlers"
 def bench(rounds: int = ROUNDS) -> Outcome:
     """Each way once a round, so that a busy moment of the machine meets all of them; medians over the rounds.
 
-    A step is the median of its loop, of the service the mean of a round, with its checkpoint and promotion.
+    A step is the median of its loop, of the service the median of a round by the trainer's clock.
     """
     ways: dict[str, Callable[[], Any]] = {
         PLAIN: lambda: alone(step_task.plain_loop),
@@ -64,8 +64,8 @@ def alone(loop: Callable[[], step_task.Steps]) -> step_task.Steps:
 
 
 def _beside(found: dict[str, list[Any]], way: str) -> list[float]:
-    """The in-process step of each round: the service tells only its mean, so it is set against a mean."""
-    return [one.mean_s if way == SERVICE else one.p50_s for one in found[PLAIN]]
+    """The in-process step of each round: medians against medians."""
+    return [one.p50_s for one in found[PLAIN]]
 
 
 def _added_goals(found: dict[str, list[Any]]) -> list[Goal]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
 
 from active_learner.core.records import Plan, RoundResult
 from active_learner.core.training_events import ValidationDone
@@ -14,9 +16,9 @@ class RoundLog:
     def __init__(self, results: dict[int, RoundResult]) -> None:
         self._results = results
         self._losses: list[float] = []
+        self._steps_at: list[float] = []
         self._started_at: dict[int, float] = {}
         self._validation: ValidationDone | None = None
-        self._ended_steps_at = 0.0
         self.digests: dict[str, str] = {}
 
     def start(self, plan: Plan, at: float) -> None:
@@ -25,12 +27,14 @@ class RoundLog:
 
     def restart_steps(self) -> None:
         self._losses.clear()
+        self._steps_at.clear()
 
-    def add_loss(self, loss: float) -> None:
+    def add_loss(self, loss: float, at: float) -> None:
+        """Of one step, when its gradient was ready."""
         self._losses.append(loss)
+        self._steps_at.append(at)
 
-    def end_steps(self, at: float) -> None:
-        self._ended_steps_at = at
+    def end_steps(self) -> None:
         self.digests.clear()
         self._validation = None
 
@@ -55,7 +59,7 @@ class RoundLog:
         """The result, kept; train_loss is the mean of the last epoch."""
         last_epoch = self._losses[-plan.batches_per_epoch :]
         heard = self._validation
-        started = self._started_at.get(plan.round, self._ended_steps_at)
+        started = self._started_at.get(plan.round, at)
         result = RoundResult(
             round=plan.round,
             model_version=plan.last_step,
@@ -66,7 +70,12 @@ class RoundLog:
             calibration_error=heard.calibration_error if heard else None,
             train_loss=sum(last_epoch) / len(last_epoch) if last_epoch else None,
             seconds=at - started,
-            extra={"steps": plan.steps, "step_seconds": self._ended_steps_at - started},
+            extra={"steps": plan.steps, "step_p50_s": self._median_step()},
         )
         self._results[plan.round] = result
         return result
+
+    def _median_step(self) -> float | None:
+        """Seconds from one gradient to the next; None with fewer than two."""
+        times = [after - before for before, after in pairwise(self._steps_at)]
+        return median(times) if times else None

@@ -289,7 +289,7 @@ class TrainingMachine(Machine[Event, Command]):
 
     def _send_gradient(self, event: GradientReady) -> list[Command]:
         assert self.place is not None
-        self._log.add_loss(event.loss)
+        self._log.add_loss(event.loss, event.at)
         plan = self.place.plan
         if self._want_fused and self.stages.fused and self.place.step < plan.last_step:
             self.place = place_of(plan, self.place.step + 1)
@@ -304,7 +304,7 @@ class TrainingMachine(Machine[Event, Command]):
 
     def _end_plan(self, plan: Plan, at: float) -> list[Command]:
         self.place = None
-        self._log.end_steps(at)
+        self._log.end_steps()
         if not self._log.has_result(plan) and plan.round % self._validate_every == 0:
             return self._say("validating", [Validate(plan.round, again=False)], at)
         return self._say("promoting", [SendPromote(plan.round, plan.last_step)], at)
