@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,6 @@ class Steps:
 
     p50_s: float
     p99_s: float
-    mean_s: float
     digest: str
     """Of the weights after the last step; "" when they cannot be seen."""
 
@@ -38,7 +36,7 @@ class Steps:
     def of(cls, taken: list[float], digest: str = "") -> Steps:
         """`taken`: seconds of each step, the first ones are warm-up."""
         counted = taken[min(WARM_UP, len(taken) // 5) :]
-        return cls(quantile(counted, 0.5), quantile(counted, 0.99), fmean(counted), digest)
+        return cls(quantile(counted, 0.5), quantile(counted, 0.99), digest)
 
 
 def batches() -> list[tuple[NDArray[np.uint8], NDArray[np.int64]]]:

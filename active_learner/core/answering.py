@@ -48,9 +48,6 @@ LONGEST_WAIT = 16
 """The wait before an answer is sent again doubles up to that many times the first: a trainer that comes back by itself
 is noticed by presence, so this only has to be bounded."""
 
-FINAL = frozenset({"stored", "duplicate", "conflict", "late", "unknown_question", "bad_value"})
-"""Receipts that end an answer's way. Not among them: storage_full, after which it is sent again."""
-
 REFUSED = frozenset({"bad_value", "conflict"})
 """After these the question is asked again when the trainer still asks it. A conflict that leaves it open means that an
 earlier process of the same annotator skipped it or took its answer back: the new answer gets the next revision."""

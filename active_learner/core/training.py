@@ -54,7 +54,6 @@ BACKOFF_LIMIT = 8
 HALT_RETRY_S = 30.0
 """A refusal is deterministic: nothing gets better by itself soon, but a person may have mended the evaluator."""
 
-STEPPING = ("predicting", "computing", "applying")
 TOLD = {
     PredictionHeard: "prediction",
     GradientReady: "gradient",

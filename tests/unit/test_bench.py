@@ -16,16 +16,16 @@ from active_learner.results.metrics import RoundMetrics
 
 
 def measured(plain: float, wire: float, swergio: float | None, digest: str = "aa") -> Outcome:
-    same = step_task.Steps(wire, wire, wire, digest)
+    same = step_task.Steps(wire, wire, digest)
     found: dict[str, list[object]] = {
-        step.PLAIN: [step_task.Steps(plain, plain, plain, "other")],
-        step.CUT: [step_task.Steps(plain, plain, plain, "aa")],
+        step.PLAIN: [step_task.Steps(plain, plain, "other")],
+        step.CUT: [step_task.Steps(plain, plain, "aa")],
         step.FUSED: [same],
         step.TWO: [same],
         step.SERVICE: [wire],
     }
     if swergio is not None:
-        found[step.SWERGIO] = [step_task.Steps(swergio, swergio, swergio, "")]
+        found[step.SWERGIO] = [step_task.Steps(swergio, swergio, "")]
     return step.told(found)
 
 
