@@ -16,7 +16,7 @@ FAST_TESTS = $(wildcard tests/unit tests/contracts tests/property tests/test_*.p
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo run-broker test check integration bench audit clean
+.PHONY: help install run demo run-broker test check integration bench soak audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,13 +54,19 @@ check: $(READY) ## format, lint, types, security, layers, and all tests that sta
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet -c pyproject.toml -r active_learner protocol
-	$(BIN)/python -m pytest -m "not integration" --require-every-row $(FAST_TESTS) $(ARGS)
+	$(BIN)/python -m pytest -m "not integration" --require-every-row -n 2 $(FAST_TESTS) $(ARGS)
 
 integration: $(READY) ## tests that start real processes
 	$(BIN)/python -m pytest -m integration tests/integration $(ARGS)
 
 bench: $(BENCH_READY) ## measure relay, round trip and training step
 	$(BIN)/active-learner bench $(or $(ARGS),all)
+
+soak: $(READY) ## the long forms of the proofs, hours; goes on where it was stopped; soak-NAME: one part
+	$(BIN)/python -m tests.proofs.soak $(ARGS)
+
+soak-%: $(READY)
+	$(BIN)/python -m tests.proofs.soak $* $(ARGS)
 
 audit: $(READY) ## known vulnerabilities of everything that is pinned
 	$(BIN)/python .ci/audit.py $(CONSTRAINTS)

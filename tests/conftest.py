@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -46,9 +47,19 @@ def _missing() -> dict[str, tuple[int, list[tuple[str, str]]]]:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    worker = getattr(session.config, "workeroutput", None)
+    if worker is not None:  # one of several processes of pytest-xdist: what it hit is told to the one that prints
+        worker["rows"] = [[*row, number] for row, number in HITS.items()]
+        return
     required = session.config.getoption("--require-every-row") and exitstatus == 0
     if required and any(rows for _, rows in _missing().values()):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    for machine, phase, trigger, number in getattr(node, "workeroutput", {}).get("rows", ()):
+        HITS[machine, phase, trigger] += number
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ("install", "run", "demo", "run-broker", "test", "check", "integration", "bench", "audit", "clean")
+TARGETS = ("install", "run", "demo", "run-broker", "test", "check", "integration", "bench", "soak", "audit", "clean")
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:

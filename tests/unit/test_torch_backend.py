@@ -320,7 +320,7 @@ def raises() -> nn.Module:
         ({"fitness": "foo"}, "evaluator.fitness 'foo': allowed are expected, confidence and module:factory"),
         ({"device": "cuda:77"}, "cannot be used here"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_what_cannot_be_made_is_told_by_its_key(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(BadNetwork, match=told):

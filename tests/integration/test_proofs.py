@@ -1,0 +1,28 @@
+"""The short form of every proof in tests/proofs: what is promised holds under attack. `make soak` runs the long forms."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.proofs import PROOFS, load_proof
+from tests.proofs.base import all_goals
+
+SEED = 1
+
+
+def _proofs() -> list[object]:
+    return [pytest.param(name, marks=pytest.mark.timeout(load_proof(name).timeout_s)) for name in PROOFS]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", _proofs())
+def test_the_promise_holds_under_attack(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    proof = load_proof(name)
+    with capsys.disabled():
+        print(f"\n{name}: {proof.title}")
+        total = proof.run(proof.short, SEED, lambda line: print(f"  {line}"))
+        goals = all_goals(proof, total, proof.short)
+        print("\n".join(f"  {goal.told()}" for goal in goals))
+    assert all(goal.met for goal in goals), "\n".join(
+        [*(goal.told() for goal in goals if not goal.met), *total.failures]
+    )

@@ -1,0 +1,17 @@
+"""What is promised, attacked: one file a proof, short in every test run, long by `make soak`. This table names them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from tests.proofs.base import Proof
+
+PROOFS: dict[str, str] = {}
+"""Name -> module:class; the order is that of `make soak`."""
+
+
+def load_proof(name: str) -> Proof:
+    """Raises: KeyError."""
+    module, _, kind = PROOFS[name].partition(":")
+    made: Proof = getattr(import_module(module), kind)()
+    return made
