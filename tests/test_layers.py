@@ -34,15 +34,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "datasets": {"core"},
     "imports.py": set(),
+    "crash_points.py": set(),
     "parent.py": set(),
     "logs.py": set(),
     "melody": {"core"},
-    "peer.py": {"core", "transport"},
+    "peer.py": {"core", "transport", "crash_points.py"},
     "serving.py": {"core", "peer.py", "services", "backends"},
     "config": {"core", "datasets", "imports.py"},
     "results": {"core", "melody"},
     "services": {
         "core",
+        "crash_points.py",
         "config",
         "peer.py",
         "parent.py",
@@ -70,7 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli.py": {"commands", "logs.py", "parent.py"},
     "__main__.py": {"cli.py"},
     "errors.py": set(),
-    **{family: {"core", "datasets", "melody", "imports.py", "config"} for family in FAMILIES},
+    **{family: {"core", "datasets", "melody", "imports.py", "config", "crash_points.py"} for family in FAMILIES},
 }
 
 

@@ -1,0 +1,40 @@
+"""Named places where a process can be made to die: what a kill in the worst moment does can be tried at will.
+
+ACTIVE_LEARNER_CRASH_AT=NAME:N kills this process with SIGKILL when NAME is reached for the N-th time (NAME alone: the
+first). Otherwise a point costs one comparison. Knows names; not what stands around them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+VARIABLE = "ACTIVE_LEARNER_CRASH_AT"
+
+POINTS: dict[str, str] = {}
+"""Every point there is, and which moment it is. A name is ROLE.MOMENT; the role is who dies: trainer, evaluator, labeler,
+source or broker."""
+
+
+class _Target:
+    """The one point at which this process dies, and how often it may still be passed."""
+
+    def __init__(self, text: str | None) -> None:
+        self.name, _, number = (text or "").partition(":")
+        if self.name and (self.name not in POINTS or (number and not number.isdigit())):
+            raise SystemExit(f"{VARIABLE}={text}: NAME:N expected; the points are {', '.join(POINTS)}")
+        self.left = int(number or 1)
+
+    def passed(self) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+_target = _Target(os.environ.get(VARIABLE))
+
+
+def reach(name: str) -> None:
+    """The process stands at the point `name` of POINTS."""
+    if _target.name == name:
+        _target.passed()
