@@ -32,6 +32,7 @@ WORDS = ("utils", "util", "manager", "helper", "helpers", "misc", "common")
 # what services see; commands/ is where variants are picked by name.
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
+    "durable": {"crash_points.py"},
     "datasets": {"core"},
     "imports.py": set(),
     "crash_points.py": set(),
@@ -53,10 +54,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         "transport",
         "logs.py",
         "datasets",
+        "durable",
         *FAMILIES,
     },
     "commands": {
         "core",
+        "durable",
         "config",
         "services",
         "results",
@@ -72,7 +75,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli.py": {"commands", "logs.py", "parent.py"},
     "__main__.py": {"cli.py"},
     "errors.py": set(),
-    **{family: {"core", "datasets", "melody", "imports.py", "config", "crash_points.py"} for family in FAMILIES},
+    **{
+        family: {"core", "durable", "datasets", "melody", "imports.py", "config", "crash_points.py"}
+        for family in FAMILIES
+    },
 }
 
 

@@ -108,7 +108,7 @@ def export(config: Config, file: str, format_name: str | None) -> int:
 
 
 def _write(file: str, text: str) -> None:
-    from active_learner.stores.files import replace_file
+    from active_learner.durable.files import replace_file
 
     if file == "-":
         sys.stdout.write(text)

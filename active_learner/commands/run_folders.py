@@ -23,7 +23,7 @@ def keep_aside(folder: Path, url: str | None = None) -> Path:
     Raises: LeaseHeld when an `up` runs there, StoreLocked when a trainer that was started by hand does; with all as it was.
     """
     from active_learner.config import run_folder
-    from active_learner.stores.lock import WriterLock
+    from active_learner.durable.lock import WriterLock
 
     with contextlib.ExitStack() as stack:
         for store in sorted(_stores(folder, url)):
@@ -54,7 +54,7 @@ def why_anew(config: Config, aside: Path) -> str:
 def memory_held(config: Config) -> Iterator[None]:
     """While a trainer runs with a store in memory nobody moves its folder away. Raises: StoreLocked."""
     from active_learner.config.loading import run_dir
-    from active_learner.stores.lock import WriterLock
+    from active_learner.durable.lock import WriterLock
 
     with contextlib.ExitStack() as stack:
         if config.store.url.startswith("memory:"):

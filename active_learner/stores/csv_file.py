@@ -18,14 +18,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from active_learner.core.records import Features, LabelEvent, SampleSpec
+from active_learner.durable import journal
+from active_learner.durable.files import replace_file
+from active_learner.durable.lock import WriterLock
 from active_learner.errors import StoreError, WrongStore
-from active_learner.stores import journal, ledger_forms, rules
-from active_learner.stores.files import replace_file
+from active_learner.stores import ledger_forms, rules
 from active_learner.stores.forms import Form
 from active_learner.stores.label_file import LabelFile, Rated
 from active_learner.stores.ledger import Change, Entry, Imported, Ledger, Said
 from active_learner.stores.ledger_store import LedgerStore
-from active_learner.stores.lock import WriterLock
 
 SCHEMA = 1
 ANNOTATOR = "csv"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -11,13 +10,8 @@ from typing import Any
 import numpy as np
 
 from active_learner.core.records import AskedQuestion, Features, LabelEvent, Plan, RoundResult, SampleSpec
-
-Form = dict[str, Any]
-
-
-def dumps(form: Form) -> str:
-    """One line, the same for the same form."""
-    return json.dumps(form, separators=(",", ":"), ensure_ascii=False)
+from active_learner.durable.journal import Form as Form
+from active_learner.durable.journal import dumps as dumps
 
 
 def plain(record: Any, *without: str) -> Form:

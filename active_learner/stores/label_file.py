@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from active_learner.core.records import Features, SampleSpec, content_key
+from active_learner.durable.files import AppendFile, replace_file
 from active_learner.errors import WrongStore
-from active_learner.stores.files import AppendFile, replace_file
 from active_learner.stores.tuple_rows import format_row, parse_row
 
 Rated = tuple[Features, int]

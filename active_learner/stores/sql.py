@@ -17,10 +17,10 @@ from sqlalchemy import Connection, Row, func, inspect, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from active_learner.core.records import AskedQuestion, Features, Label, LabelEvent, Plan, RoundResult, SampleSpec
+from active_learner.durable.lock import WriterLock
 from active_learner.errors import StoreError, WrongStore
 from active_learner.stores import forms, rules
 from active_learner.stores.base import Store, Stored
-from active_learner.stores.lock import WriterLock
 from active_learner.stores.sql_engine import Database
 from active_learner.stores.sql_schema import VERSION, Schema
 

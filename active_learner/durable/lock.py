@@ -1,4 +1,4 @@
-"""One writer: an advisory lock on a file beside the store. Knows processes; not what is stored."""
+"""One writer: an advisory lock on a file beside the one that is written. Knows processes; not what is stored."""
 
 from __future__ import annotations
 

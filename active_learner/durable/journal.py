@@ -9,14 +9,22 @@ from __future__ import annotations
 import json
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
+from active_learner.durable.files import AppendFile, replace_file
 from active_learner.errors import WrongStore
-from active_learner.stores.files import AppendFile, replace_file
-from active_learner.stores.forms import Form, dumps
+
+Form = dict[str, Any]
+"""What JSON can say of a record."""
 
 START = "0" * 32
 OPENING, CLOSING = b'{"digest":"', b'",'
 PREFIX = len(OPENING) + len(START) + len(CLOSING)
+
+
+def dumps(form: Form) -> str:
+    """One line, the same for the same form."""
+    return json.dumps(form, separators=(",", ":"), ensure_ascii=False)
 
 
 def read(path: Path) -> tuple[list[Form], int, str]:
