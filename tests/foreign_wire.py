@@ -31,7 +31,7 @@ _KINDS = """
 8 UNDELIVERED sequence:u63 room:str name:str why:text
 9 UNKNOWN
 10 PING id:str
-11 PONG id:str software:str sessions:u63
+11 PONG id:str software:str sessions:u63 counters:[(str,u63)]
 12 PROBE
 13 BYE why:text
 16 CANDIDATES id:str purpose:str features:array embeddings:bool

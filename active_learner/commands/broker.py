@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from active_learner.commands.options import log_options
+from active_learner.commands.options import log_options, metrics_options
 
 if TYPE_CHECKING:
     from active_learner.config.schema import BrokerConfig
@@ -24,19 +24,22 @@ ADDRESS = re.compile(r"tcp://[^:/]+:\d{1,5}")
     "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override one key, as broker.queue_messages=100."
 )
 @click.option("--address", metavar="ADDRESS", help="Bind here, as tcp://127.0.0.1:5570; port 0 chooses a free one.")
+@metrics_options
 @log_options
-def command(config_name: str | None, sets: tuple[str, ...], address: str | None) -> int:
+def command(
+    config_name: str | None, sets: tuple[str, ...], address: str | None, metrics: tuple[str, int] | None
+) -> int:
     """Relay messages between the peers of any number of experiments. Without CONFIG all is default."""
-    return asyncio.run(_run(_settings(config_name, sets, address)))
+    return asyncio.run(_run(_settings(config_name, sets, address), metrics))
 
 
-async def _run(settings: BrokerConfig | BrokerDefaults) -> int:
+async def _run(settings: BrokerConfig | BrokerDefaults, metrics: tuple[str, int] | None) -> int:
     from active_learner.services.broker import Broker, bound_memory
     from active_learner.services.shell import run
     from active_learner.transport import router_at
 
     bound_memory(settings.queue_bytes)
-    return await run(Broker(settings, router_at(settings.address, settings.max_message_bytes)))
+    return await run(Broker(settings, router_at(settings.address, settings.max_message_bytes)), metrics)
 
 
 def _settings(config_name: str | None, sets: tuple[str, ...], address: str | None) -> BrokerConfig | BrokerDefaults:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from active_learner.commands.options import experiment
+from active_learner.commands.options import experiment, metrics_options
 from active_learner.errors import BadNetwork, ConfigError
 
 if TYPE_CHECKING:
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
 
 @click.command("evaluator")
 @experiment
-def command(config: Config) -> int:
+@metrics_options
+def command(config: Config, metrics: tuple[str, int] | None) -> int:
     """Run the evaluator of CONFIG: the network, its optimizer and its checkpoints. Of a chain of several, one stage:
     --set evaluator.role=NAME.
 
     It waits for the broker, goes on from its newest checkpoint, and ends only when it is stopped.
     """
-    return asyncio.run(_run(config))
+    return asyncio.run(_run(config, metrics))
 
 
-async def _run(config: Config) -> int:
+async def _run(config: Config, metrics: tuple[str, int] | None) -> int:
     from active_learner.services.shell import run
 
-    return await run(service_of(config))
+    return await run(service_of(config), metrics)
 
 
 def service_of(config: Config) -> Evaluator:

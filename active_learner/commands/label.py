@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from active_learner.commands.options import experiment
+from active_learner.commands.options import experiment, metrics_options
 
 if TYPE_CHECKING:
     from active_learner.config.schema import Config, SimulatedLabeler, TerminalLabeler
@@ -31,7 +31,14 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
     metavar="N",
     help="Rate N random candidates into the store before the first run; needs no broker and no trainer.",
 )
-def command(config: Config, kind: str | None, annotator: str | None, prelabel: int | None) -> int:
+@metrics_options
+def command(
+    config: Config,
+    kind: str | None,
+    annotator: str | None,
+    prelabel: int | None,
+    metrics: tuple[str, int] | None,
+) -> int:
     """Answer the questions of a running experiment: at this terminal, or simulated."""
     from active_learner.config.sample import resolve
 
@@ -42,7 +49,7 @@ def command(config: Config, kind: str | None, annotator: str | None, prelabel: i
     spec = resolve(config)
     oracle = make(config, spec, kind, annotator)
     if prelabel is None:
-        return asyncio.run(_label(config, oracle))
+        return asyncio.run(_label(config, oracle, metrics))
     return asyncio.run(_prelabel(config, spec, oracle, prelabel))
 
 
@@ -72,7 +79,7 @@ def _section(config: Config, spec: SampleSpec, kind: str | None) -> SimulatedLab
     return TerminalLabeler()
 
 
-async def _label(config: Config, oracle: Oracle) -> int:
+async def _label(config: Config, oracle: Oracle, metrics: tuple[str, int] | None) -> int:
     from active_learner.config.loading import address_of
     from active_learner.peer import Peer
     from active_learner.services import shell
@@ -84,7 +91,7 @@ async def _label(config: Config, oracle: Oracle) -> int:
         address=address_of(config),
         connect_timeout_s=config.broker.connect_timeout_s,
     )
-    return await shell.run(Labeler(peer, oracle, config.rooms.user, config.rooms.control))
+    return await shell.run(Labeler(peer, oracle, config.rooms.user, config.rooms.control), metrics)
 
 
 async def _prelabel(config: Config, spec: SampleSpec, oracle: Oracle, count: int) -> int:

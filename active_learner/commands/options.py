@@ -46,6 +46,28 @@ def log_options(command: Command) -> Command:
     )(with_logs)
 
 
+def metrics_options(command: Command) -> Command:
+    """--metrics-port and --metrics-host; the command gets `metrics`: host and port, or None."""
+
+    @functools.wraps(command)
+    def with_metrics(*args: Any, metrics_port: int | None, metrics_host: str, **options: Any) -> Any:
+        return command(*args, metrics=None if metrics_port is None else (metrics_host, metrics_port), **options)
+
+    with_metrics = click.option(
+        "--metrics-host",
+        metavar="HOST",
+        default="127.0.0.1",
+        show_default=True,
+        help="Serve them there. They have no keys: whoever reaches the port may read.",
+    )(with_metrics)
+    return click.option(
+        "--metrics-port",
+        type=click.IntRange(0, 65535),
+        metavar="PORT",
+        help="Serve Prometheus metrics at http://127.0.0.1:PORT/metrics; 0: a free port, told in the ready line.",
+    )(with_metrics)
+
+
 def experiment(command: Command) -> Command:
     """CONFIG, --set, --log-format and -v; the command gets `config`, checked. Raises: ConfigError."""
 

@@ -14,13 +14,19 @@ import click
 @click.option(
     "--timeout", "timeout_s", type=click.FloatRange(min=0.01), default=2.0, show_default=True, help="Seconds."
 )
-def command(config_name: str | None, sets: tuple[str, ...], address: str | None, timeout_s: float) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Also what the broker relayed, refused, shed and gave up.")
+def command(
+    config_name: str | None, sets: tuple[str, ...], address: str | None, timeout_s: float, verbose: bool
+) -> None:
     """Ask the broker for a sign of life. Exit code 4 when there is none."""
     from active_learner.services.pinging import ping
 
     asked = address or _address(config_name, sets)
     pong, seconds = asyncio.run(ping(asked, timeout_s))
     click.echo(f"{pong.software} at {asked}: {pong.sessions} peers, answered in {seconds * 1000:.1f} ms")
+    if verbose:
+        for name, number in pong.counters:
+            click.echo(f"{name}  {number}")
 
 
 def _address(config_name: str | None, sets: tuple[str, ...]) -> str:

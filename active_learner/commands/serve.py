@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from active_learner.commands.goals import check_goals, goal_options
-from active_learner.commands.options import experiment
+from active_learner.commands.options import experiment, metrics_options
 
 if TYPE_CHECKING:
     from active_learner.config.schema import Config
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 @click.command()
 @experiment
 @goal_options
-def command(config: Config, rounds: int | None, labels: int | None, until_accuracy: float | None) -> int:
+@metrics_options
+def command(
+    config: Config,
+    rounds: int | None,
+    labels: int | None,
+    until_accuracy: float | None,
+    metrics: tuple[str, int] | None,
+) -> int:
     """Run the trainer of CONFIG: pool, labels and the rounds of training.
 
     It waits for the broker, and for evaluator, source and labeler, in whatever order they start. With a goal it ends by
@@ -34,10 +41,10 @@ def command(config: Config, rounds: int | None, labels: int | None, until_accura
     if must_start_anew(config):
         logging.getLogger(__name__).info(why_anew(config, keep_aside(run_dir(config))))
     with memory_held(config):
-        return asyncio.run(_serve(config, Goals(rounds, labels, until_accuracy)))
+        return asyncio.run(_serve(config, Goals(rounds, labels, until_accuracy), metrics))
 
 
-async def _serve(config: Config, goals: Goals) -> int:
+async def _serve(config: Config, goals: Goals, metrics: tuple[str, int] | None) -> int:
     from active_learner.config.loading import address_of
     from active_learner.peer import Peer
     from active_learner.services.shell import run
@@ -51,7 +58,7 @@ async def _serve(config: Config, goals: Goals) -> int:
         address=address_of(config),
         connect_timeout_s=config.broker.connect_timeout_s,
     )
-    return await run(Trainer(parts_of(config, goals), peer))
+    return await run(Trainer(parts_of(config, goals), peer), metrics)
 
 
 def parts_of(config: Config, goals: Goals) -> TrainerParts:

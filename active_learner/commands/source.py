@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from active_learner.commands.options import experiment
+from active_learner.commands.options import experiment, metrics_options
 from active_learner.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 @click.command("source")
 @experiment
 @click.option("--once", is_flag=True, help="End when a finite source has proposed all it has.")
-def command(config: Config, once: bool) -> int:
+@metrics_options
+def command(config: Config, once: bool, metrics: tuple[str, int] | None) -> int:
     """Propose the candidates of CONFIG's `source`: a data set, an evolution, JSON lines, or one of your own."""
     from active_learner.config.sample import resolve
 
     spec = resolve(config)
-    return asyncio.run(_run(config, spec, make(config, spec), once))
+    return asyncio.run(_run(config, spec, make(config, spec), once, metrics))
 
 
 def make(config: Config, spec: SampleSpec) -> Source:
@@ -65,10 +66,10 @@ def _custom(section: CustomSource, base: Path) -> Source:
     return made
 
 
-async def _run(config: Config, spec: SampleSpec, source: Source, once: bool) -> int:
+async def _run(config: Config, spec: SampleSpec, source: Source, once: bool, metrics: tuple[str, int] | None) -> int:
     from active_learner.services import shell
 
-    return await shell.run(_service(config, spec, source, once))
+    return await shell.run(_service(config, spec, source, once), metrics)
 
 
 def _service(config: Config, spec: SampleSpec, source: Source, once: bool) -> CandidateSource:

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 @experiment
 @goal_options
 @click.option("--new", is_flag=True, help="Keep the old run aside and start another.")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Prometheus metrics of each process on 127.0.0.1: the broker's at PORT, the trainer's at PORT + 1, and so on in the "
+    "order of starting; 0: free ports. Each ready line tells its own.",
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -34,6 +41,7 @@ def command(
     labels: int | None,
     until_accuracy: float | None,
     new: bool,
+    metrics_port: int | None,
 ) -> int:
     """Start broker, trainer, evaluator, source and labeler of CONFIG, and follow them.
 
@@ -42,7 +50,7 @@ def command(
     check_goals(config, until_accuracy)
     serve = _given({"--rounds": rounds, "--labels": labels, "--until-accuracy": until_accuracy})
     options = _log_options(context)
-    return _up(config, serve, options, new)
+    return _up(config, serve, options, new, metrics_port)
 
 
 def _given(options: dict[str, int | float | None]) -> list[str]:
@@ -57,16 +65,16 @@ def _log_options(context: click.Context) -> list[str]:
     ]
 
 
-def _up(config: Config, serve: list[str], options: list[str], new: bool) -> int:
+def _up(config: Config, serve: list[str], options: list[str], new: bool, metrics: int | None) -> int:
     from active_learner.services import plan
 
     address, moved = plan.meeting_place(config)
-    end, launcher = _attempt(_at(config, address), serve, options, new, moved)
+    end, launcher = _attempt(_at(config, address), serve, options, new, moved, metrics)
     if end.code == 1 and not launcher.any_ready:
         # Another `up` may have taken the default port between our look and our broker's start.
         other, moved = plan.meeting_place(config)
         if other != address and moved:
-            end, launcher = _attempt(_at(config, other), serve, options, False, moved)
+            end, launcher = _attempt(_at(config, other), serve, options, False, moved, metrics)
     if end.text:
         click.echo(end.text, err=True)
     if end.code == 0 and launcher.result:
@@ -74,12 +82,16 @@ def _up(config: Config, serve: list[str], options: list[str], new: bool) -> int:
     return end.code
 
 
-def _attempt(config: Config, serve: list[str], options: list[str], new: bool, moved: str) -> tuple[End, Launcher]:
+def _attempt(
+    config: Config, serve: list[str], options: list[str], new: bool, moved: str, metrics: int | None
+) -> tuple[End, Launcher]:
     """One run from start to end, in its claimed run folder."""
     from active_learner.config import loading
     from active_learner.services import plan
 
     planned = plan.programs(config, loading.run_dir(config) / loading.RESOLVED, serve, options)
+    if metrics is not None:
+        planned = plan.with_metrics(planned, metrics)
     with _run_folder(config, new) as notes:
         notes += [moved] if moved else []
         notes += [f"waits for the evaluator {role!r}, which is started by itself" for role in plan.elsewhere(config)]

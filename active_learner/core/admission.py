@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from protocol.errors import RefusalCode
 from protocol.limits import MAX_MESSAGE_BYTES
 from protocol.messages import Hello, Member
 from protocol.rooms import direct
@@ -98,3 +99,12 @@ class Challenge:
     sequence: int
     """Of the HELLO, for the answer."""
     since: float
+
+
+def taken(hello: Hello, holder: Session) -> tuple[RefusalCode, str]:
+    """Why `hello` is refused: the name or role is held by a live peer."""
+    if holder.hello.name == hello.name:
+        code, what = RefusalCode.NAME_TAKEN, f"name {hello.name!r}"
+    else:
+        code, what = RefusalCode.ROLE_TAKEN, f"role {hello.role!r}"
+    return code, f"{what} of experiment {hello.experiment!r} is held by {holder.hello.name!r}, which is alive"

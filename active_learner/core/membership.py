@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from active_learner.core.admission import FIRST_ROOM_KIND, Challenge, Limits, Room, Session
+from active_learner.core.admission import FIRST_ROOM_KIND, Challenge, Limits, Room, Session, taken
 from protocol import PROTOCOL_VERSION
 from protocol.codec import decode_message, encode
 from protocol.envelope import LOWEST_VERSION, Envelope, Frame, inspect
@@ -92,6 +92,11 @@ class Membership:
         self._challenges: dict[bytes, Challenge] = {}
         self._strikes: dict[bytes, int] = {}
         self._ignored: dict[bytes, float] = {}
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Sessions and rooms."""
+        return len(self._sessions), len(self._rooms)
 
     # --- what may happen -------------------------------------------------------------------------------------------
 
@@ -207,7 +212,9 @@ class Membership:
     def _ping(
         self, connection: bytes, session: Session | None, envelope: Envelope, ping: Ping, at: float
     ) -> list[Send]:
-        return [_send(connection, Pong(ping.id, self.software, len(self._sessions)), envelope.sequence)]
+        """The counters are for a person who asks; the sign of life of a session does not carry them."""
+        counters = () if envelope.session else tuple(sorted(self.counters.items()))[:MAX_ELEMENTS]
+        return [_send(connection, Pong(ping.id, self.software, len(self._sessions), counters), envelope.sequence)]
 
     def _bye(self, connection: bytes, session: Session, envelope: Envelope, bye: Bye, at: float) -> list[Send]:
         return self._end(session, bye.why)
@@ -293,7 +300,7 @@ class Membership:
         alive = next((rival for rival in rivals if rival.heard > challenge.since + HEARD_MARGIN_S), None)
         if alive is not None:
             del self._challenges[challenge.connection]
-            return [self._refused(challenge.connection, *_taken(challenge.hello, alive), challenge.sequence)]
+            return [self._refused(challenge.connection, *taken(challenge.hello, alive), challenge.sequence)]
         if rivals and at < challenge.since + PATIENCE_S:
             return []
         self._challenges.pop(challenge.connection, None)
@@ -387,11 +394,3 @@ def _tell(sessions: Iterable[Session], message: Message) -> list[Send]:
 
 def _foreign(session: Session, experiment: str) -> str:
     return f"{experiment} is another experiment than {session.hello.experiment}"
-
-
-def _taken(hello: Hello, holder: Session) -> tuple[RefusalCode, str]:
-    if holder.hello.name == hello.name:
-        code, what = RefusalCode.NAME_TAKEN, f"name {hello.name!r}"
-    else:
-        code, what = RefusalCode.ROLE_TAKEN, f"role {hello.role!r}"
-    return code, f"{what} of experiment {hello.experiment!r} is held by {holder.hello.name!r}, which is alive"

@@ -122,6 +122,11 @@ class Proposing(Machine[Event, Command]):
         """Rows without a receipt."""
         return sum(batch.rows for batch in self._under_way.values() if batch.receipt is None)
 
+    @property
+    def unfinished(self) -> int:
+        """Batches that are not over: without a receipt, or without the scores that are wanted."""
+        return len(self._under_way)
+
     def classify(self, event: Event) -> str:
         match event:
             case Proposed():

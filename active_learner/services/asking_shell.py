@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +62,8 @@ class AskingShell:
         self._pump = Pump(machine, self._do, outside.fail)
         self._tick_is_due = False
         self._names: dict[int, str] = {}
+        self.counters: Counter[str] = Counter()
+        """Answers by what became of them."""
         self._does: dict[type[Any], Callable[[Any], None]] = {
             told.Select: self._select,
             told.StoreQuestions: self._store_questions,
@@ -113,8 +116,10 @@ class AskingShell:
             try:
                 outcome = await self._book.record(answer)
             except StoreError as error:  # a full disk: nothing is stored, the labeler keeps it and sends it again
+                self.counters["answers.storage_full"] += 1
                 reply(AnswerReceipt(answer.id, answer.question, "storage_full", str(error)))
                 return
+            self.counters[f"answers.{outcome.status}"] += 1
             reply(AnswerReceipt(answer.id, answer.question, outcome.status, outcome.text))
             if outcome.event is not None:
                 self.handle(

@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import os
 import secrets
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from active_learner import __version__
 from active_learner.core.admission import Limits
+from active_learner.core.measures import Reading, counted, gauge
 from active_learner.core.membership import QUIET_S, Membership
 from active_learner.core.relay import TOTAL_FACTOR, Relay
 from active_learner.errors import ConfigError
@@ -79,6 +81,15 @@ class Broker(Service):
             timer.cancel()
         await self._router.close()
         LOG.info("broker stopped: %s", told(self.relay.counters))
+
+    def readings(self) -> Iterator[Reading]:
+        membership = self.relay.membership
+        yield from counted(self.relay.counters)
+        for measure, number in zip(("peers", "rooms"), membership.size, strict=True):
+            yield from gauge(measure, number)
+        for connection, backlog in self.relay.backlogs.items():
+            yield from gauge("backlog_messages", len(backlog.messages), membership.who(connection))
+            yield from gauge("backlog_bytes", backlog.size_bytes, membership.who(connection))
 
     def _received(self, connection: bytes, frames: list[Frame]) -> None:
         self.relay.received(connection, frames, self._loop.time())

@@ -11,11 +11,12 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import numpy as np
 
+from active_learner.core.measures import Reading, counted, gauge
 from active_learner.core.proposing import Proposing
 from active_learner.core.proposing_events import (
     EVALUATOR,
@@ -59,6 +60,9 @@ from protocol.messages import (
 ROLE = "source"
 TICK_S = 0.1
 """A batch that is due is sent again at most that much later."""
+
+OWN_NAMES = {"dropped": "source_dropped"}
+"""A peer drops messages, a source rows."""
 
 Job = Callable[[], Event | None]
 
@@ -111,6 +115,11 @@ class CandidateSource(Service):
         self._worker.stop(self._source.close)
         self._log.info("source stopped: %s", _told({**self.counters, **self._peer.counters}))
         await self._peer.close()
+
+    def readings(self) -> Iterator[Reading]:
+        yield from counted(self._peer.counters)
+        yield from counted({OWN_NAMES.get(name, name): number for name, number in self.counters.items()})
+        yield from gauge("outbox_messages", self.machine.unfinished)
 
     # --- what happens ---------------------------------------------------------------------------------------------
 

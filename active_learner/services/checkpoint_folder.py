@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from active_learner.backends.base import Backend
@@ -25,6 +26,13 @@ class CheckpointFolder:
         names = (entry.name for entry in self._folder.iterdir()) if self._folder.is_dir() else ()
         found = (match for name in names if (match := self._name.fullmatch(name)))
         return tuple(sorted({int(match[1]) for match in found} - self._damaged))
+
+    def newest(self) -> tuple[int, float] | None:
+        """Step of the newest that is good, and when it was written (seconds since 1970); None: there is none."""
+        for step in reversed(self.steps()):
+            with suppress(OSError):  # it may go between the look and the question
+                return step, self.path(step).stat().st_mtime
+        return None
 
     def open_newest(self, backend: Backend, report: Callable[[str], None]) -> None:
         """Load the newest that is good, if there is one. Damaged ones are told to `report` and left where they are."""

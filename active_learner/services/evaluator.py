@@ -6,8 +6,9 @@ Knows rooms and the engine's promise; decides nothing (core/evaluation.py and co
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from active_learner.backends.base import Backend, Evaluation
 from active_learner.core import evaluation_events as told
 from active_learner.core.evaluation import EvaluationMachine
 from active_learner.core.evaluation_events import Heard, Place
+from active_learner.core.measures import Reading, counted, gauge
 from active_learner.core.scoring import ScoringMachine
 from active_learner.peer import Peer, Received
 from active_learner.services.checkpoint_folder import CheckpointFolder
@@ -96,6 +98,15 @@ class Evaluator(Service):
     async def stop(self) -> None:
         self._lane.close()
         await self._peer.close()
+
+    def readings(self) -> Iterator[Reading]:
+        yield from counted(self._peer.counters)
+        yield from gauge("step", self.machine.applied)
+        yield from gauge("model_version", self.machine.model_version)
+        newest = self._checkpoints.newest()
+        if newest is not None:
+            yield from gauge("checkpoint_step", newest[0])
+            yield from gauge("checkpoint_age_seconds", max(0.0, time.time() - newest[1]))
 
     # --- messages and events
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from active_learner.core.measures import Histogram
 from active_learner.core.records import AskedQuestion, Features, LabelEvent, Plan, RoundResult, SampleSpec
 from active_learner.errors import StoreError, StoreLocked, WrongStore
 from active_learner.stores.base import Store
@@ -60,6 +61,7 @@ class LabelBook:
         self._experiment, self._spec = experiment, spec
         self._thread = ThreadPoolExecutor(1, "store")
         self._features: dict[str, Features] = {}
+        self.commit_times = Histogram()
 
     async def run(self, function: Callable[[], Result]) -> Result:
         """On the store's thread, after all that was asked of it before."""
@@ -70,7 +72,7 @@ class LabelBook:
         told = False
         while True:
             try:
-                return await self.run(function)
+                return await self._committed(function)
             except (StoreError, OSError) as error:
                 if isinstance(error, StoreLocked | WrongStore):
                     raise
@@ -78,6 +80,14 @@ class LabelBook:
                     self._note("error", f"cannot write: {error}; trying again every {RETRY_S:g} s")
                 told = True
             await asyncio.sleep(RETRY_S)
+
+    async def _committed(self, function: Callable[[], Result]) -> Result:
+        """As `run`, and measured: what a labeler waits for, the queue before the store's thread included."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        result = await self.run(function)
+        self.commit_times.observe(clock() - began)
+        return result
 
     async def open(self) -> History:
         """Take the writer's lock and a new term. Raises: StoreLocked, WrongStore."""
@@ -154,7 +164,7 @@ class LabelBook:
 
     async def record(self, answer: Answer) -> Outcome:
         """Check and commit; returns only when it is durable."""
-        return await self.run(lambda: self._record(answer))
+        return await self._committed(lambda: self._record(answer))
 
     def _record(self, answer: Answer) -> Outcome:
         question = self._store.question(answer.question)

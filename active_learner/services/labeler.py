@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from active_learner.core.answering import Answering
@@ -26,6 +26,7 @@ from active_learner.core.answering_events import (
     TrainerSeen,
     Withdraw,
 )
+from active_learner.core.measures import Reading, counted, gauge
 from active_learner.oracles.base import Oracle, Reply
 from active_learner.peer import Peer, Received
 from active_learner.services.pump import Pump
@@ -98,6 +99,11 @@ class Labeler(Service):
             await asyncio.wait(self._notes, timeout=DRAIN_S / 4)
         self._oracle.close()
         await self._peer.close()
+
+    def readings(self) -> Iterator[Reading]:
+        yield from counted(self._peer.counters)
+        yield from gauge("outbox_messages", len(self.machine.unsent))
+        yield from gauge("open_questions", self.machine.waiting)
 
     # --- what happens
 

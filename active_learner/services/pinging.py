@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 
+from active_learner.errors import Unreachable
 from active_learner.transport import link_to, no_broker
 from active_learner.transport.base import Link
 from protocol.codec import decode, encode
@@ -13,6 +14,14 @@ from protocol.messages import Ping, Pong
 
 RETRY_S = 0.02
 """Between two attempts to send while the link is not connected yet."""
+
+
+async def broker_counters(address: str, timeout_s: float = 2.0) -> dict[str, int] | None:
+    """What the broker relayed, refused, shed and gave up; None when it does not answer in time."""
+    try:
+        return dict((await ping(address, timeout_s))[0].counters)
+    except Unreachable:
+        return None
 
 
 async def ping(address: str, timeout_s: float = 2.0) -> tuple[Pong, float]:

@@ -6,6 +6,7 @@ import json
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from active_learner.config.schema import Config
@@ -47,6 +48,20 @@ def programs(config: Config, resolved: Path, serve: Sequence[str], common: Seque
     if _reads_stdin(config) and config.labeler.kind == "terminal":
         raise ConfigError(["source.path: '-' and labeler.kind: terminal both read standard input; start one by itself"])
     return found
+
+
+def with_metrics(programs: Sequence[Program], port: int) -> list[Program]:
+    """Each with a port of its own: `port` and those behind it, or (0) any that is free. Restarted, it has the same.
+
+    Raises: ConfigError when there are not so many ports.
+    """
+    if port + len(programs) > 65536:
+        raise ConfigError([f"--metrics-port: {port} and the {len(programs) - 1} ports behind it do not exist"])
+    numbers = (port and port + place for place in range(len(programs)))
+    return [
+        replace(program, command=(*program.command, "--metrics-port", str(number)))
+        for program, number in zip(programs, numbers, strict=True)
+    ]
 
 
 def _reads_stdin(config: Config) -> bool:

@@ -8,7 +8,10 @@ import logging
 import signal
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+from active_learner.core.measures import Reading
 
 if TYPE_CHECKING:
     from active_learner.peer import Peer
@@ -36,6 +39,10 @@ class Service(ABC):
     async def stop(self) -> None:
         """Drain and give everything back."""
 
+    def readings(self) -> Iterable[Reading]:
+        """What the metrics port tells, at any moment from the making of the service on."""
+        return ()
+
     def finish(self, code: int = 0) -> None:
         """The work is over. Only the first call counts."""
         if not self.done.done():
@@ -57,11 +64,25 @@ async def meet(peer: Peer) -> None:
         telling.cancel()
 
 
-async def run(service: Service) -> int:
+async def run(service: Service, metrics: tuple[str, int] | None = None) -> int:
     """Start, say "ready: ..." on stdout, wait for the end (of the work, SIGINT or SIGTERM, which parent.py sends too), stop.
 
+    `metrics`: host and port to serve the service's readings at; where that is, is said in the ready line.
     Returns the exit code: 0 after a graceful stop.
     """
+    if metrics is None:
+        return await _run(service, "")
+    from active_learner.services.metrics_port import MetricsPort
+
+    port = MetricsPort(*metrics, service.readings)
+    where = await port.open()
+    try:
+        return await _run(service, f", metrics at {where}")
+    finally:
+        await port.close()
+
+
+async def _run(service: Service, also: str) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, service.finish)
@@ -73,7 +94,7 @@ async def run(service: Service) -> int:
             starting.cancel()
             return 0
         gc.freeze()  # modules and networks stay: going through them again and again would delay training steps
-        sys.stdout.write(f"ready: {starting.result()}\n")
+        sys.stdout.write(f"ready: {starting.result()}{also}\n")
         sys.stdout.flush()
         return await service.done
     finally:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from active_learner.core.asking import AskingMachine
+from active_learner.core.measures import Reading, counted, gauge
 from active_learner.core.records import RoundResult
 from active_learner.core.training import TrainingMachine
+from protocol.limits import MAX_ELEMENTS
 from protocol.messages import Member, PeerAge, StatusReport
 
 PEERS_SHOWN = 256
@@ -59,15 +63,13 @@ class StatusBoard:
         """`re` "" is telemetry."""
         asking, training, place, last = self._asking, self._training, self._training.place, self.last
         self._number += 1
-        plan = training.plans[-1] if training.plans else None
-        own = {"stale_messages": training.stale, "re_sent": training.resent}
         return StatusReport(
             re=re,
             number=self._number,
             run=self._run,
             asking=asking.phase,
             training=training.phase,
-            round=place.plan.round if place else (plan.round if plan else 0),
+            round=self._round,
             epoch=place.epoch if place else 0,
             epochs=place.plan.epochs if place else 0,
             batch=place.batch if place else 0,
@@ -81,9 +83,34 @@ class StatusBoard:
             accuracy=last.accuracy if last else None,
             loss=last.loss if last else None,
             text=self.words(at),
-            counters=tuple(sorted({**asking.intake.counters, **own, **counters}.items())),
+            counters=tuple(sorted(self._counters(counters).items()))[:MAX_ELEMENTS],
             peers=self._peers(at),
         )
+
+    @property
+    def _round(self) -> int:
+        training = self._training
+        if training.place:
+            return training.place.plan.round
+        return training.plans[-1].round if training.plans else 0
+
+    def _counters(self, others: dict[str, int]) -> dict[str, int]:
+        own = {"stale_messages": self._training.stale, "re_sent": self._training.resent}
+        return {**self._asking.intake.counters, **own, **others}
+
+    def readings(self, counters: dict[str, int]) -> Iterator[Reading]:
+        """The same as numbers, for the metrics port."""
+        asking, training, last = self._asking, self._training, self.last
+        yield from counted(self._counters(counters))
+        yield from gauge("pool_samples", len(asking.pool))
+        yield from gauge("unscored_batches", asking.intake.waiting)
+        yield from gauge("open_questions", len(asking.batch.unanswered()))
+        yield from gauge("labels", len(asking.labeled))
+        yield from gauge("round", self._round)
+        yield from gauge("step", training.applied)
+        yield from gauge("model_version", asking.model_version)
+        yield from gauge("accuracy", last.accuracy if last else None)
+        yield from gauge("loss", last.loss if last else None)
 
     def _peers(self, at: float) -> tuple[PeerAge, ...]:
         """Those that spoke last, as many as a message takes."""

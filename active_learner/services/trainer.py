@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from active_learner.config.schema import Config
 from active_learner.core import asking_events, training_events
 from active_learner.core.asking import AskingMachine
 from active_learner.core.asking_events import AskingRules
+from active_learner.core.measures import Reading
 from active_learner.core.pool import Pool
 from active_learner.core.records import RoundResult, SampleSpec
 from active_learner.core.training import TrainingMachine
@@ -74,7 +75,7 @@ class Trainer(Service):
         self._log_number = 0
         self._reported_at = 0.0
         self._ticker: asyncio.TimerHandle | None = None
-        self._is_open = False
+        self._is_open = self._is_built = False
 
     # --- start and stop
 
@@ -83,6 +84,7 @@ class Trainer(Service):
         self._is_open = True
         self._results = [result for _, result in history.plans if result is not None]
         self._build(history)
+        self._is_built = True
         self._peer.on_message = self._ears.heard
         self._peer.on_presence = self._ears.presence
         self._peer.on_session = self._session
@@ -169,6 +171,12 @@ class Trainer(Service):
         )
         self._ears = TrainerEars(config, self._peer, self._asking, self._training, self._board, self.fail)
 
+    def readings(self) -> Iterator[Reading]:
+        if self._is_built:
+            yield from self._board.readings(self._ears.all_counters())
+            yield Reading("step_seconds", (), self._training.step_times)
+            yield Reading("commit_seconds", (), self._book.commit_times)
+
     def _session(self, connected: bool) -> None:
         if connected:
             self._ears.all_again()
@@ -238,8 +246,7 @@ class Trainer(Service):
         self._asking.handle(asking_events.Tick(at))
         if at >= self._reported_at + self._parts.config.trainer.status_interval_s and self._board.changed():
             self._reported_at = at
-            counters = {**self._peer.counters, **self._ears.counters}
-            self._peer.send(self._parts.config.rooms.control, self._board.report("", at, counters))
+            self._peer.send(self._parts.config.rooms.control, self._board.report("", at, self._ears.all_counters()))
 
     def _note(self, level: str, text: str) -> None:
         self._log_number += 1

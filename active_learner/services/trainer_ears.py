@@ -39,6 +39,9 @@ from protocol.messages import (
 LOG = logging.getLogger(__name__)
 SOURCE, LABELER = "source", "labeler"
 
+SOURCES_KEPT = 256
+"""Sources whose losses are remembered by name: as many as a broker has places."""
+
 
 class TrainerEars:
     """Handlers of the peer's messages and presence."""
@@ -55,6 +58,7 @@ class TrainerEars:
         self._rooms, self._stages = config.rooms, config.trainer.stages
         self._peer, self._asking, self._training, self._board, self._fail = peer, asking, training, board, fail
         self.counters: Counter[str] = Counter()
+        self._dropped: dict[str, int] = {}
         first, last = {self._stages[0]}, {self._stages[-1]}
         stages = set(self._stages)
         self._hears: dict[type[Message], tuple[set[str], Callable[[Any, Received], None]]] = {
@@ -74,7 +78,7 @@ class TrainerEars:
         sender, message = received.sender, received.message
         self._board.heard(received.session, _now())
         if isinstance(message, StatusRequest):
-            self._peer.reply(received, self._board.report(message.id, _now(), self._all_counters()))
+            self._peer.reply(received, self._board.report(message.id, _now(), self.all_counters()))
             return
         roles, hear = self._hears.get(type(message), (set(), None))
         if hear is None:
@@ -88,8 +92,10 @@ class TrainerEars:
             self.counters["unhandled"] += 1
             LOG.exception("a %s of %s could not be handled", type(message).__name__, sender.name)
 
-    def _all_counters(self) -> dict[str, int]:
-        return {**self._peer.counters, **self.counters}
+    def all_counters(self) -> dict[str, int]:
+        """Of the peer, of answers, and of what is not heard."""
+        dropped = {"source_dropped": sum(self._dropped.values())} if self._dropped else {}
+        return {**self._peer.counters, **self._asking.counters, **self.counters, **dropped}
 
     # --- training
 
@@ -143,7 +149,9 @@ class TrainerEars:
         if message.purpose == "propose":
             self._asking.candidates_heard(message, received.session, received.sender)
 
-    def _source_ended(self, _: SourceEnded, received: Received) -> None:
+    def _source_ended(self, message: SourceEnded, received: Received) -> None:
+        if message.dropped and (message.source in self._dropped or len(self._dropped) < SOURCES_KEPT):
+            self._dropped[message.source] = message.dropped  # it says its sum again and again
         self._asking.handle(asking_events.SourceGone(received.session, True, _now()))
 
     def _answer(self, message: Answer, received: Received) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from active_learner.core import training_events as told
 from active_learner.core.assessment import evaluate
+from active_learner.core.measures import Histogram
 from active_learner.core.records import Plan, RoundResult
 from active_learner.core.training import TrainingMachine
 from active_learner.losses.base import Loss
@@ -32,6 +33,8 @@ from protocol.messages import (
 
 VALIDATION_ROWS = 256
 """Held-out rows in a batch: few messages, and a network of any size holds it."""
+
+STEPPING = ("predicting", "computing", "applying")
 
 Array = NDArray[Any]
 
@@ -70,6 +73,8 @@ class TrainingShell:
         self._say, self._note, self._spawn = outside.say, outside.note, outside.spawn
         self._on_ready, self._on_result = on_ready, on_result
         self._pump = Pump(machine, self._do, outside.fail)
+        self.step_times = Histogram()
+        self._applied_at: float | None = None
         self._rows: tuple[int, Array, Array] | None = None
         self._validation: _Validation | None = None
         self._predictions: Array | None = None
@@ -94,7 +99,17 @@ class TrainingShell:
 
     def handle(self, event: told.Event) -> None:
         """Feed one event and do what it leads to."""
+        before = self.machine.applied
         self._pump.handle(event)
+        if self.machine.applied != before:
+            self._measure_step(before + 1)
+
+    def _measure_step(self, expected: int) -> None:
+        """From one applied step to the next of the same round; what lies between two rounds is no step."""
+        at, since = _now(), self._applied_at
+        if since is not None and self.machine.applied == expected:
+            self.step_times.observe(at - since)
+        self._applied_at = at if self.machine.phase in STEPPING else None
 
     def validation_heard(self, ticket: str, predictions: Array, at: float) -> None:
         """A held-out batch came back."""

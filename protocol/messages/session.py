@@ -111,6 +111,8 @@ class Pong(Message):
     id: str
     software: str
     sessions: int
+    counters: tuple[tuple[str, int], ...]
+    """What the broker relayed, refused, shed and gave up since its start; empty when a session pinged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,16 @@ def test_options_of_the_trainer_go_to_the_trainer_and_common_ones_to_all(tmp_pat
     assert evaluator.command[-3:] == ("evaluator", "r.yaml", "--verbose")
 
 
+def test_each_process_has_a_metrics_port_of_its_own_and_zero_is_any(tmp_path: Path) -> None:
+    planned = plan.programs(config(tmp_path), Path("r.yaml"), (), ())
+    assert [one.command[-2:] for one in plan.with_metrics(planned, 9400)] == [
+        ("--metrics-port", str(number)) for number in (9400, 9401, 9402)
+    ]
+    assert {one.command[-1] for one in plan.with_metrics(planned, 0)} == {"0"}
+    with pytest.raises(ConfigError, match="--metrics-port: 65534 and the 2 ports behind it do not exist"):
+        plan.with_metrics(planned, 65534)
+
+
 def test_a_person_at_the_terminal_who_leaves_ends_all_and_a_simulated_one_does_not(tmp_path: Path) -> None:
     person = plan.programs(config(tmp_path, "labeler.kind=terminal"), Path("r.yaml"), (), ())[-1]
     simulated = plan.programs(config(tmp_path, "labeler={kind: simulated}"), Path("r.yaml"), (), ())[-1]

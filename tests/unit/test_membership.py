@@ -188,10 +188,19 @@ def test_who_has_no_session_is_told_unknown(talk: Conversation) -> None:
 
 
 def test_ping_needs_no_session_but_a_wrong_one_is_told_unknown(talk: Conversation) -> None:
-    assert talk.say("a", Ping("x")) == [("a", Pong("x", "test", 0))]
+    assert talk.say("a", Ping("x")) == [("a", Pong("x", "test", 0, ()))]
     assert talk.say("a", Ping("x"), session=5) == [("a", Unknown())]
     talk.enter("a")
-    assert talk.say("a", Ping("y")) == [("a", Pong("y", "test", 1))]
+    assert talk.say("a", Ping("y")) == [("a", Pong("y", "test", 1, ()))]
+
+
+def test_only_who_pings_without_a_session_is_told_what_the_broker_counted(talk: Conversation) -> None:
+    talk.enter("a", "digits/control")
+    talk.say("a", START, "digits/elsewhere")
+    counters = (("refused.not_member", 1), ("unknown", 1))
+    talk.say("b", Join("digits/control"))
+    assert talk.say("b", Ping("x")) == [("b", Pong("x", "test", 1, counters))]
+    assert talk.say("a", Ping("y"), session=101) == [("a", Pong("y", "test", 1, ()))]
 
 
 def test_leave_and_bye_are_told_with_the_reason(talk: Conversation) -> None:
@@ -233,7 +242,7 @@ def test_a_live_holder_keeps_its_place(talk: Conversation, fields: dict, code: s
     assert talk.tick(1.25) == []
     talk.say("first", Ping("x"), at=1.3)
     assert codes(talk.tick(1.5)) == [("second", code)]
-    assert talk.say("first", Ping("x"))[0][1] == Pong("x", "test", 1)
+    assert talk.say("first", Ping("x"))[0][1] == Pong("x", "test", 1, ())
 
 
 def test_what_a_holder_said_just_before_is_no_sign_of_life(talk: Conversation) -> None:

@@ -95,7 +95,7 @@ def test_a_limit_above_that_of_the_protocol_is_not_believed(session: Session) ->
 
 
 def test_late_answers_are_stale_while_greeting(session: Session) -> None:
-    for message in (Unknown(), Joined(ROOM, ()), Pong("1", "x", 1), Presence(ROOM, ANNA, "left", "")):
+    for message in (Unknown(), Joined(ROOM, ()), Pong("1", "x", 1, ()), Presence(ROOM, ANNA, "left", "")):
         assert session.handle(Heard(message, 0, 0.0)) == []
     assert session.phase == "greeting"
 
@@ -193,7 +193,7 @@ def test_a_heartbeat_goes_out_and_its_answer_keeps_the_session(session: Session)
     assert session.handle(Tick(PING_S)) == [Say(Ping("3"), 7, 3)]
     at = PING_S
     while at < 3 * LOST_S:
-        assert session.handle(Heard(Pong("3", "x", 1), 3, at)) == []
+        assert session.handle(Heard(Pong("3", "x", 1, ()), 3, at)) == []
         session.handle(Tick(at))
         at += 0.5
     assert session.phase == "ready"
@@ -311,7 +311,7 @@ HEARD = {
     "Unknown": Unknown(),
     "Joined": Joined(ROOM, (ANNA,)),
     "Presence": Presence(ROOM, BERT, "joined", ""),
-    "stale": Pong("1", "x", 1),
+    "stale": Pong("1", "x", 1, ()),
 }
 
 

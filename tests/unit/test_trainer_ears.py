@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from protocol.messages import (
     Message,
     Position,
     Promoted,
+    SourceEnded,
     Status,
     StepRefused,
 )
@@ -39,6 +40,8 @@ class Shell:
 
     def handle(self, event: Any) -> None:
         self.told.append(event)
+
+    counters: ClassVar[dict[str, int]] = {"answers.stored": 2}
 
     def answer_heard(self, *said: Any) -> None:
         self.told.append(said)
@@ -99,6 +102,14 @@ def test_only_labelers_answer() -> None:
     assert asking.told == []
     say(one, answer, "labeler")
     assert asking.told[0][:2] == (answer, "labeler-7")
+
+
+def test_what_sources_gave_up_on_is_counted_once_however_often_they_say_it() -> None:
+    one, asking, _, _ = ears()
+    for source, dropped in (("a", 3), ("a", 5), ("b", 1), ("c", 0)):
+        say(one, SourceEnded(source, 10, dropped), "source", "evolution")
+    assert one.all_counters() == {"answers.stored": 2, "source_dropped": 6}
+    assert len(asking.told) == 4
 
 
 def test_a_message_that_we_cannot_cope_with_is_counted_and_ends_nothing() -> None:
