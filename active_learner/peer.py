@@ -374,7 +374,7 @@ class Peer:
     def _seen(self, room: str, member: Member, here: bool, why: str) -> None:
         if here:
             self._members[member.session] = member
-            self._resends.hurry(self._loop.time(), room)
+            self._resends.hurry(self._loop.time(), room, direct(self.experiment, member.name))
         else:
             self._count_members()
         if self.on_presence is not None:

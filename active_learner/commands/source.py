@@ -77,6 +77,7 @@ def _service(config: Config, spec: SampleSpec, source: Source, once: bool) -> Ca
     from active_learner.core.proposing import Proposing
     from active_learner.peer import Peer
     from active_learner.services.candidate_source import ROLE, CandidateSource
+    from active_learner.services.shell import jitter
 
     return CandidateSource(
         Peer(
@@ -91,6 +92,7 @@ def _service(config: Config, spec: SampleSpec, source: Source, once: bool) -> Ca
             wants_fitness=source.wants_fitness,
             interval_s=getattr(config.source, "interval_s", 0.0),
             autostart=getattr(config.source, "autostart", True),
+            jitter=jitter,
         ),
         evolution=config.rooms.evolution,
         control=config.rooms.control,

@@ -1,16 +1,17 @@
 """The labeler's side: open questions, what was decided, and an outbox that is sent until the trainer has it.
 
-Knows no wire, no clock and no person: questions, replies, receipts and ticks in; what to ask, send and tell out. One
-machine serves one annotator, whatever the face: terminal, page or simulation.
+Knows no wire, no disk, no clock and no person: questions, replies, receipts and ticks in; what to ask, keep, send and tell out.
+One machine serves one annotator, whatever the face: terminal, page or simulation.
 
-Two rules hold the promise "nothing acknowledged is lost or doubled" on this side. A question has one event under way at
+Three rules hold the promise "nothing acknowledged is lost or doubled" on this side. A reply is kept on the disk before it is
+sent, so that a killed labeler sends it again when it is started again, with the same id. A question has one event under way at
 a time, so that an undo can never be overtaken by the re-sent answer it takes back. And a reply is never dropped, even when its
 question was withdrawn in the same moment: a label is costly, the trainer says what becomes of it.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -19,20 +20,26 @@ from active_learner.core.answering_events import (
     Command,
     Drained,
     Event,
+    Forget,
+    Full,
+    Kept,
     Left,
     NothingThere,
+    NotKept,
     QuestionArrived,
     QuestionGone,
     ReceiptArrived,
     Replied,
     Rest,
-    Send,
     Tell,
     Tick,
     TrainerSeen,
+    Unkept,
     Withdraw,
 )
 from active_learner.core.machine import Machine
+from active_learner.core.resends import Backoff, Jitter, no_jitter
+from active_learner.core.unsent import Unsent
 from protocol.messages import Action, Answer, Question
 
 HISTORY = 10
@@ -44,9 +51,12 @@ REMEMBERED = 1000
 MAX_OPEN = 1000
 """Open questions kept; one is answered at a time and the trainer sends the others again."""
 
-LONGEST_WAIT = 16
-"""The wait before an answer is sent again doubles up to that many times the first: a trainer that comes back by itself
-is noticed by presence, so this only has to be bounded."""
+MAX_UNSENT = 1000
+"""Answers without receipt above which nothing more is asked: an hour of a quick person's work while the trainer is away, and
+less than 2 MiB (an answer takes 1.8 KB at most, by the limits of its strings)."""
+
+RESEND_S = 0.2
+"""First wait before an answer is sent again; a receipt takes some milliseconds."""
 
 REFUSED = frozenset({"bad_value", "conflict"})
 """After these the question is asked again when the trainer still asks it. A conflict that leaves it open means that an
@@ -79,20 +89,13 @@ class Decision:
     """It is asked again when the trainer asks again: it was skipped and closed, or refused."""
 
 
-@dataclass(slots=True)
-class _Pending:
-    answer: Answer
-    due: float
-    wait: float
-    told: bool = False
-
-
 class Answering(Machine[Event, Command]):
-    """Phases: resting (nothing is asked), asking (one question is with the annotator), leaving."""
+    """Phases: resting (nothing is asked), asking (one question is with the annotator), full (too much is unsent), leaving."""
 
     TABLE: ClassVar[dict[tuple[str, str], str]] = {
         ("resting", "question_new"): "_take_and_ask",
         ("asking", "question_new"): "_take",
+        ("full", "question_new"): "_take",
         ("leaving", "question_new"): "_ignore",
         ("*", "question_again"): "_ignore",
         ("*", "question_overfull"): "_ignore",
@@ -106,34 +109,66 @@ class Answering(Machine[Event, Command]):
         ("*", "reply_revise"): "_revise",
         ("*", "reply_repeated"): "_go_on",
         ("*", "reply_nothing"): "_refuse_reply",
+        ("*", "reply_full"): "_refuse_more",
+        ("*", "kept"): "_kept",
+        ("*", "not_kept"): "_not_kept",
+        ("*", "kept_settled"): "_ignore",
         ("*", "receipt_final"): "_settle",
-        ("*", "receipt_retry"): "_keep",
+        ("*", "receipt_retry"): "_tell_once",
         ("*", "receipt_other"): "_ignore",
         ("*", "trainer_seen"): "_send_all",
         ("*", "tick"): "_send_due",
         ("resting", "left"): "_leave",
         ("asking", "left"): "_leave",
+        ("full", "left"): "_leave",
         ("leaving", "left"): "_ignore",
     }
 
-    def __init__(self, annotator: str, resend_s: float = 0.25) -> None:
-        """`resend_s`: first wait before an answer is sent again; a receipt takes some milliseconds."""
+    def __init__(
+        self,
+        annotator: str,
+        resend_s: float = RESEND_S,
+        *,
+        jitter: Jitter = no_jitter,
+        keeps: bool = False,
+        kept: Iterable[tuple[Answer, str]] = (),
+        max_unsent: int = MAX_UNSENT,
+    ) -> None:
+        """`keeps`: each answer is kept (Keep) before it is sent. `kept`: what earlier processes of this annotator have kept,
+        in order, with the status of the final receipt, or "" for those that have none and are sent again."""
         super().__init__("resting")
-        self.annotator, self.resend_s = annotator, resend_s
+        self.annotator, self._keeps, self._max_unsent = annotator, keeps, max_unsent
         self.answered = 0
         """Answers and revisions given, less those undone."""
         self._open: dict[str, _Open] = {}
         self._asked: str | None = None
         self._decisions: dict[str, Decision] = {}
-        self._outbox: dict[str, deque[_Pending]] = {}
+        self._unsent = Unsent(Backoff(resend_s, jitter=jitter), keeps)
         self._arrivals = self._turn = 0
+        self._recall(kept)
+
+    def _recall(self, kept: Iterable[tuple[Answer, str]]) -> None:
+        """What an earlier process has decided is known, so that revisions go on. Of its questions, what became of them is not:
+        one with a receipt is asked again should the trainer, against expectation, still ask it."""
+        for answer, status in sorted(
+            kept, key=lambda one: one[0].revision
+        ):  # a full disk may have kept them out of order
+            reopens = bool(status) or answer.action is Action.UNDO
+            self._decisions[answer.question] = Decision(answer, None, closed=True, reopens=reopens)
+            if not status:
+                self._unsent.recall(answer)
+        self.phase = "full" if self._is_full else "resting"
 
     # --- what others may know
 
     @property
     def unsent(self) -> list[Answer]:
         """Without a final receipt, oldest first of each question."""
-        return [pending.answer for queue in self._outbox.values() for pending in queue]
+        return [pending.answer for pending in self._unsent]
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._unsent) >= self._max_unsent
 
     @property
     def waiting(self) -> int:
@@ -155,10 +190,14 @@ class Answering(Machine[Event, Command]):
             case Replied():
                 return self._classify_reply(event)
             case ReceiptArrived(receipt):
-                queue = self._outbox.get(receipt.question)
-                if not queue or queue[0].answer.id != receipt.id:
+                pending = self._unsent.find(receipt.id)
+                if pending is None or not self._unsent.is_first(pending):
                     return "receipt_other"
                 return "receipt_retry" if receipt.status == "storage_full" else "receipt_final"
+            case Kept(id=id) | NotKept(id=id):
+                if self._unsent.find(id) is None:
+                    return "kept_settled"
+                return "kept" if isinstance(event, Kept) else "not_kept"
             case TrainerSeen():
                 return "trainer_seen"
             case Tick():
@@ -183,6 +222,8 @@ class Answering(Machine[Event, Command]):
         if event.action in (Action.UNDO, Action.REVISE):
             if decision is None or not self._standing(decision):
                 return "reply_nothing"
+            if len(self._unsent) >= self._max_unsent + HISTORY:
+                return "reply_full"
             return f"reply_{event.action.value}"
         if event.question in self._open:
             return "reply_open"
@@ -194,9 +235,15 @@ class Answering(Machine[Event, Command]):
     # --- questions
 
     def _take(self, event: QuestionArrived) -> list[Command]:
-        self._arrivals += 1
-        self._open[event.question.id] = _Open(event.question, self._arrivals)
+        decision = self._decisions.get(event.question.id)
+        if decision is not None:
+            decision.closed = False
+        self._put(event.question)
         return []
+
+    def _put(self, question: Question, undone: bool = False) -> None:
+        self._arrivals += 1
+        self._open[question.id] = _Open(question, self._arrivals, undone)
 
     def _take_and_ask(self, event: QuestionArrived) -> list[Command]:
         self._take(event)
@@ -221,6 +268,10 @@ class Answering(Machine[Event, Command]):
         if self.phase == "leaving":
             return []
         self._turn += 1
+        if self._is_full:
+            told: list[Command] = [] if self.phase == "full" else [Full(len(self._unsent))]
+            self.phase, self._asked = "full", None
+            return [*told, Rest(self._turn)]
         if not self._open:
             self.phase, self._asked = "resting", None
             return [Rest(self._turn)]
@@ -243,8 +294,7 @@ class Answering(Machine[Event, Command]):
         assert question is not None
         sent = self._record(replace(event, value=None), question)
         self._open.pop(event.question, None)
-        self._take(QuestionArrived(question))
-        self._open[event.question].undone = True
+        self._put(question, undone=True)
         return sent + self._go_on(event)
 
     def _revise(self, event: Replied) -> list[Command]:
@@ -253,12 +303,17 @@ class Answering(Machine[Event, Command]):
     def _refuse_reply(self, event: Replied) -> list[Command]:
         return [NothingThere(event.question), *self._go_on(event)]
 
+    def _refuse_more(self, event: Replied) -> list[Command]:
+        """Only undo and revise can go on when nothing is asked; even these must end somewhere."""
+        return [Full(len(self._unsent)), *self._go_on(event)]
+
     def _go_on(self, event: Replied) -> list[Command]:
-        """Ask on, when the reply ended the present turn."""
-        return self._next() if event.turn == self._turn else []
+        """Ask on, when the reply ended the present turn; or no more, when it was one too many."""
+        stops = self.phase == "asking" and self._is_full
+        return self._next() if stops or event.turn == self._turn else []
 
     def _record(self, event: Replied, question: Question | None) -> list[Command]:
-        """Append the event to the history and the outbox; send it when nothing of its question is under way."""
+        """Append the event to the history and the outbox."""
         before = self._decisions.pop(event.question, None)
         revision = 0 if before is None else before.answer.revision + 1
         answer = Answer(event.id, event.question, self.annotator, revision, event.action, event.value, event.wall)
@@ -266,57 +321,68 @@ class Answering(Machine[Event, Command]):
         closed = before is not None and before.closed
         self._decisions[event.question] = Decision(answer, question, closed, closed and answer.action is Action.SKIP)
         self._trim()
-        queue = self._outbox.setdefault(event.question, deque())
-        queue.append(_Pending(answer, event.at + self.resend_s, self.resend_s))
-        return [Send(answer)] if len(queue) == 1 else []
+        return [*self._unsent.add(answer, event.at)]
 
     def _trim(self) -> None:
         decisions = list(self._decisions.values())
         for old in decisions[:-HISTORY]:
             old.question = None
         for old in decisions[:-REMEMBERED]:
-            if old.answer.question not in self._outbox:
+            if old.answer.question not in self._unsent:
                 del self._decisions[old.answer.question]
 
     # --- the outbox
 
+    def _kept(self, event: Kept) -> list[Command]:
+        pending = self._unsent.find(event.id)
+        assert pending is not None
+        pending.kept = True
+        return [*self._unsent.over(pending, event.at)]
+
+    def _not_kept(self, event: NotKept) -> list[Command]:
+        """A full disk here does not stop an answer: what counts is that it gets to the trainer's."""
+        pending = self._unsent.find(event.id)
+        assert pending is not None
+        told: list[Command] = [] if "unkept" in pending.told else [Unkept(pending.answer, event.text)]
+        pending.told.add("unkept")
+        return [*told, *self._unsent.over(pending, event.at)]
+
     def _settle(self, event: ReceiptArrived) -> list[Command]:
-        queue = self._outbox[event.receipt.question]
-        answer = queue.popleft().answer
+        pending = self._unsent.find(event.receipt.id)
+        assert pending is not None
+        answer, status = pending.answer, event.receipt.status
         decision = self._decisions.get(answer.question)
-        if event.receipt.status in REFUSED and decision is not None and decision.answer.id == answer.id:
-            decision.reopens = True
-        commands: list[Command] = [Tell(event.receipt)]
-        if queue:
-            return [*commands, self._send(queue[0], event.at)]
-        del self._outbox[answer.question]
-        return commands + self._drained()
+        if decision is not None and decision.answer.id == answer.id:
+            decision.reopens |= status in REFUSED or (decision.closed and answer.action is Action.SKIP)
+        forget: list[Command] = [Forget(answer.id, status)] if self._keeps else []
+        settled = [Tell(event.receipt), *forget, *self._unsent.pop(pending, event.at)]
+        return settled + self._ask_again() + self._drained()
 
-    def _keep(self, event: ReceiptArrived) -> list[Command]:
-        pending = self._outbox[event.receipt.question][0]
-        told, pending.told = pending.told, True
-        return [] if told else [Tell(event.receipt)]
+    def _ask_again(self) -> list[Command]:
+        """At half of what stops it, so that it does not stop and go with every receipt."""
+        if self.phase != "full" or 2 * len(self._unsent) > self._max_unsent:
+            return []
+        self.phase = "resting"
+        return self._next()
 
-    def _send(self, pending: _Pending, at: float) -> Send:
-        pending.due, pending.wait = at + self.resend_s, self.resend_s
-        return Send(pending.answer)
+    def _tell_once(self, event: ReceiptArrived) -> list[Command]:
+        pending = self._unsent.find(event.receipt.id)
+        assert pending is not None
+        told, pending.told = pending.told, {*pending.told, event.receipt.status}
+        return [] if event.receipt.status in told else [Tell(event.receipt)]
 
     def _send_all(self, event: TrainerSeen) -> list[Command]:
-        return [self._send(queue[0], event.at) for queue in self._outbox.values()]
+        return [*self._unsent.say_all(event.at)]
 
     def _send_due(self, event: Tick) -> list[Command]:
-        due = [queue[0] for queue in self._outbox.values() if queue[0].due <= event.at]
-        for pending in due:
-            pending.wait = min(2 * pending.wait, LONGEST_WAIT * self.resend_s)
-            pending.due = event.at + pending.wait
-        return [Send(pending.answer) for pending in due]
+        return [*self._unsent.say_due(event.at)]
 
     def _leave(self, event: Left) -> list[Command]:
         self.phase, self._asked = "leaving", None
         return self._drained()
 
     def _drained(self) -> list[Command]:
-        return [Drained()] if self.phase == "leaving" and not self._outbox else []
+        return [Drained()] if self.phase == "leaving" and not self._unsent else []
 
     def _ignore(self, event: Event) -> list[Command]:
         return []

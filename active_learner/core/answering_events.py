@@ -44,6 +44,23 @@ class ReceiptArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """The answer that Keep named is on the disk."""
+
+    id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class NotKept:
+    """The disk did not take the answer that Keep named; `text` says why."""
+
+    id: str
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrainerSeen:
     """The trainer is here, or here again: what it may have missed is sent at once."""
 
@@ -60,7 +77,7 @@ class Left:
     """The annotator leaves, or the process ends: nothing is asked any more, the outbox drains."""
 
 
-Event = QuestionArrived | QuestionGone | Replied | ReceiptArrived | TrainerSeen | Tick | Left
+Event = QuestionArrived | QuestionGone | Replied | ReceiptArrived | Kept | NotKept | TrainerSeen | Tick | Left
 
 
 # --- commands
@@ -91,8 +108,38 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class Full:
+    """So many answers have no receipt that nothing is asked any more, until half of them have one; `Rest` follows."""
+
+    unsent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Put the answer on the disk, so that a later process sends it should this one die; answered by Kept or NotKept."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The answer has its final receipt, of this status: no later process needs to send it."""
+
+    id: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Unkept:
+    """Tell the person, once an answer: it is not on the disk yet. It is sent all the same, and keeping it is tried again."""
+
+    answer: Answer
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +161,4 @@ class Drained:
     """The annotator has left and every answer has its receipt."""
 
 
-Command = Ask | Rest | Withdraw | Send | Tell | NothingThere | Drained
+Command = Ask | Rest | Withdraw | Full | Keep | Forget | Send | Unkept | Tell | NothingThere | Drained

@@ -34,6 +34,7 @@ from active_learner.core.proposing_events import (
     Warn,
 )
 from active_learner.core.records import Features
+from active_learner.core.resends import Backoff, Due, Jitter, no_jitter
 
 WINDOW = 4
 """Batches under way: enough to hide the round trip, few enough that a slow trainer is not flooded."""
@@ -56,13 +57,12 @@ BARREN_BATCHES = 3
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """Candidates under way; `since` and `due` are times, `wait` the present distance of re-sends."""
+    """Candidates under way; `since`: when patience began."""
 
     id: str
     features: Features
     since: float
-    due: float = 0.0
-    wait: float = RESEND_FIRST_S
+    due: Due
     said: bool = False
     receipt: ReceiptArrived | None = None
     fitness: Features | None = None
@@ -100,12 +100,20 @@ class Proposing(Machine[Event, Command]):
         ("*", "tick"): "_tick",
     }
 
-    def __init__(self, *, wants_fitness: bool, interval_s: float = 0.0, autostart: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        wants_fitness: bool,
+        interval_s: float = 0.0,
+        autostart: bool = True,
+        jitter: Jitter = no_jitter,
+    ) -> None:
         """`interval_s`: rest after a batch is over, before the next is asked for; with a rest one batch is under way."""
         super().__init__("proposing" if autostart else "stopped")
         self._wants_fitness = wants_fitness
         self._window = 1 if wants_fitness or interval_s else WINDOW
         self._interval_s = interval_s
+        self._backoff = Backoff(RESEND_FIRST_S, RESEND_LONGEST_S, jitter)
         self._under_way: dict[str, _Batch] = {}
         self._peers: dict[str, set[int]] = {TRAINER: set(), EVALUATOR: set()}
         self._asked = False
@@ -163,7 +171,7 @@ class Proposing(Machine[Event, Command]):
 
     def _proposal(self, event: Proposed) -> list[Command]:
         self._asked = self._restarted = False
-        batch = _Batch(event.id, event.features, since=event.at, due=event.at)
+        batch = _Batch(event.id, event.features, since=event.at, due=self._backoff.now(event.at))
         self._under_way[batch.id] = batch
         self.proposed += batch.rows
         return [Count("proposed", batch.rows), *self._due(event.at), *self._ask(event.at)]
@@ -259,7 +267,7 @@ class Proposing(Machine[Event, Command]):
     def _send_again_at(self, at: float) -> None:
         """All under way is due now, with fresh patience: who should have answered was not there."""
         for batch in self._under_way.values():
-            batch.since, batch.due, batch.wait = at, at, RESEND_FIRST_S
+            batch.since, batch.due = at, self._backoff.now(at)
 
     # --- control and time -----------------------------------------------------------------------------------------
 
@@ -298,7 +306,7 @@ class Proposing(Machine[Event, Command]):
         for batch in list(self._under_way.values()):
             if self._out_of_patience(batch, at):
                 said += self._give_up(batch, at)
-            elif at >= batch.due:
+            elif at >= batch.due.at:
                 said += self._say(batch, at)
         return said
 
@@ -320,8 +328,7 @@ class Proposing(Machine[Event, Command]):
 
     def _say(self, batch: _Batch, at: float) -> list[Command]:
         repeated, batch.said = batch.said, True
-        batch.due = at + batch.wait
-        batch.wait = min(2 * batch.wait, RESEND_LONGEST_S)
+        batch.due = self._backoff.next(batch.due, at)
         said: list[Command] = [Say(batch.id, batch.features)]
         return [*said, Count("resent", 1)] if repeated else said
 

@@ -17,12 +17,14 @@ class AppendFile:
         self._trim()
         sync_folder(path.parent)
 
-    def append(self, chunk: bytes) -> None:
-        """Returns when it is on the disk. Raises: OSError, with the file as it was."""
+    def append(self, chunk: bytes, synced: bool = True) -> None:
+        """Returns when it is on the disk; not `synced`: when the system has it, which a power cut may undo, a kill not. Raises:
+        OSError, with the file as it was."""
         self._trim()
         try:
             self._write(chunk)
-            os.fsync(self._descriptor)
+            if synced:
+                os.fsync(self._descriptor)
         except OSError:
             with contextlib.suppress(OSError):  # what cannot be cut now is cut before the next write
                 self._trim()
@@ -63,6 +65,22 @@ def replace_file(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def replaced(path: Path, content: bytes) -> AppendFile:
+    """As `replace_file`, to go on behind the content; the file is open already when it gets its name, so that what is appended
+    can never go to the one before. Raises: OSError, with the file as it was."""
+    temporary = path.with_name(f".{path.name}.new")
+    file = AppendFile(temporary, 0)
+    try:
+        file.append(content)
+        temporary.replace(path)
+    except OSError:
+        file.close()
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+    return file
 
 
 def sync_folder(folder: Path) -> None:

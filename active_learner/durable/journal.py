@@ -7,11 +7,12 @@ What a crash left torn at the end was never acknowledged: it is cut off. A line 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from active_learner.durable.files import AppendFile, replace_file
+from active_learner.durable.files import AppendFile, replace_file, replaced
 from active_learner.errors import WrongStore
 
 Form = dict[str, Any]
@@ -61,6 +62,13 @@ def _digest(before: str, body: bytes) -> str:
     return blake2b(before.encode("ascii", "replace") + body, digest_size=16).hexdigest()
 
 
+def _line(before: str, form: Form) -> tuple[bytes, str]:
+    """The line behind the digest `before`, and its own digest."""
+    body = dumps(form)[1:].encode("utf-8")
+    digest = _digest(before, body)
+    return OPENING + digest.encode("ascii") + CLOSING + body + b"\n", digest
+
+
 def _check_tail(path: Path, lines: list[bytes], bad: int) -> None:
     for place in range(bad + 1, len(lines)):
         if _fits(lines[place], _claimed(lines[place - 1])):
@@ -75,17 +83,26 @@ class Journal:
         torn = path.read_bytes()[length:] if path.exists() else b""
         if torn:
             replace_file(path.with_name(f"{path.name}.torn"), torn)
-        self._file = AppendFile(path, length)
+        self._path, self._file = path, AppendFile(path, length)
         self._digest = digest
         self._before = (length, digest)
 
-    def append(self, form: Form) -> None:
-        """Returns when it is on the disk. Raises: OSError, with nothing kept."""
-        body = dumps(form)[1:].encode("utf-8")
-        digest = _digest(self._digest, body)
+    def append(self, form: Form, synced: bool = True) -> None:
+        """Returns when it is on the disk; `synced` as in AppendFile. Raises: OSError, with nothing kept."""
+        line, digest = _line(self._digest, form)
         before = (self._file.length, self._digest)
-        self._file.append(OPENING + digest.encode("ascii") + CLOSING + body + b"\n")
+        self._file.append(line, synced)
         self._digest, self._before = digest, before
+
+    def rewrite(self, forms: Iterable[Form]) -> None:
+        """These lines instead of all that were there, or, when it fails, all as it was. Raises: OSError."""
+        content, digest = b"", START
+        for form in forms:
+            line, digest = _line(digest, form)
+            content += line
+        before, self._file = self._file, replaced(self._path, content)
+        before.close()
+        self._digest, self._before = digest, (len(content), digest)
 
     def take_back(self) -> None:
         """Undo the last append. Raises: OSError."""

@@ -30,7 +30,7 @@ from active_learner.core.measures import Reading, counted, gauge
 from active_learner.oracles.base import Oracle, Reply
 from active_learner.peer import Peer, Received
 from active_learner.services.pump import Pump
-from active_learner.services.shell import Service, meet
+from active_learner.services.shell import Service, jitter, meet
 from protocol.messages import Answer, AnswerReceipt, Member, Question, QuestionClosed
 
 TICK_S = 0.1
@@ -64,7 +64,7 @@ class Labeler(Service):
         super().__init__()
         self._peer, self._oracle, self._rooms = peer, oracle, (user, control)
         self._clock, self._wall, self._new_id = clock, wall, new_id
-        self.machine = Answering(oracle.annotator)
+        self.machine = Answering(oracle.annotator, jitter=jitter)
         self._pump = Pump(self.machine, self._do, self.fail)
         self._drained = asyncio.Event()
         self._turn: asyncio.Task[None] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 import signal
 import sys
 from abc import ABC, abstractmethod
@@ -52,6 +53,11 @@ class Service(ABC):
         """The work cannot go on: `run` raises it after `stop`."""
         if not self.done.done():
             self.done.set_exception(error)
+
+
+def jitter() -> float:
+    """Of a wait before a re-send: peers that lost the same one must not all come back to it at once."""
+    return random.uniform(0.8, 1.2)
 
 
 async def meet(peer: Peer) -> None:

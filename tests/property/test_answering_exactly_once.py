@@ -6,7 +6,6 @@ revision), and of several events the last counts.
 
 from __future__ import annotations
 
-from collections import deque
 from random import Random
 
 import numpy as np
@@ -235,7 +234,7 @@ class _SendsAllAtOnce(Answering):
 
     def _record(self, event, question):  # type: ignore[no-untyped-def]
         super()._record(event, question)
-        return [Send(self._outbox[event.question][-1].answer)]
+        return [Send(self.unsent[-1])]
 
 
 class _ForgetsOnSend(Answering):
@@ -243,7 +242,8 @@ class _ForgetsOnSend(Answering):
 
     def _record(self, event, question):  # type: ignore[no-untyped-def]
         commands = super()._record(event, question)
-        self._outbox.pop(event.question, deque())
+        for pending in [one for one in self._unsent if one.answer.id == event.id]:
+            self._unsent.pop(pending, event.at)
         return commands
 
 

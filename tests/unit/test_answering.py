@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from inspect import signature
+
 import numpy as np
 import pytest
 
-from active_learner.core.answering import HISTORY, LONGEST_WAIT, MAX_OPEN, REMEMBERED, Answering
+from active_learner.core.answering import HISTORY, MAX_OPEN, MAX_UNSENT, REMEMBERED, Answering
 from active_learner.core.answering_events import (
     Ask,
     Drained,
+    Forget,
+    Full,
+    Keep,
+    Kept,
     Left,
     NothingThere,
+    NotKept,
     QuestionArrived,
     QuestionGone,
     ReceiptArrived,
@@ -20,9 +27,11 @@ from active_learner.core.answering_events import (
     Tell,
     Tick,
     TrainerSeen,
+    Unkept,
     Withdraw,
 )
 from active_learner.core.machine import Machine
+from active_learner.core.resends import LONGEST_S
 from protocol.messages import Action, Answer, AnswerReceipt, Question
 
 
@@ -40,8 +49,8 @@ def receipt(answer: Answer, status: str = "stored") -> AnswerReceipt:
 class Desk:
     """A machine with a clock that the test moves and ids that count."""
 
-    def __init__(self) -> None:
-        self.machine = Answering("ann", resend_s=1.0)
+    def __init__(self, **options: object) -> None:
+        self.machine = Answering("ann", resend_s=1.0, **options)  # type: ignore[arg-type]
         self.at, self.ids, self.turn = 0.0, 0, 0
 
     def tell(self, event: object) -> list[object]:
@@ -63,6 +72,13 @@ class Desk:
 
     def answered(self, id: str, value: int = 3) -> Answer:
         sent = next(c for c in self.reply(id, value=value) if isinstance(c, Send))
+        return sent.answer
+
+    def kept(self, commands: list[object]) -> Answer:
+        """The disk takes what was to be kept; what is sent then."""
+        (keep,) = [command for command in commands if isinstance(command, Keep)]
+        (sent,) = self.tell(Kept(keep.answer.id, self.at))
+        assert isinstance(sent, Send)
         return sent.answer
 
     def received(self, answer: Answer, status: str = "stored") -> list[object]:
@@ -232,9 +248,9 @@ class TestOutbox:
     def test_sent_again_with_doubling_waits_until_the_receipt(self, desk: Desk) -> None:
         desk.asked(Q)
         sent = desk.answered("q")
-        times = [at for at in range(1, 80) if desk.tell(Tick(float(at)))]
-        assert times == [1, 3, 7, 15, 31, 47, 63, 79]
-        assert np.diff(times).max() == LONGEST_WAIT
+        times = [at for at in range(1, 60) if desk.tell(Tick(float(at)))]
+        assert times == [1, 3, 7, 15, 25, 35, 45, 55]
+        assert np.diff(times).max() == LONGEST_S
         assert desk.received(sent) == [Tell(receipt(sent))]
         assert desk.tell(Tick(1000.0)) == []
         assert desk.machine.unsent == []
@@ -275,6 +291,194 @@ class TestOutbox:
         assert desk.tell(ReceiptArrived(AnswerReceipt("other", "q", "stored", ""), 0.0)) == []
         assert len(desk.machine.unsent) == 1
 
+    def test_the_waits_are_jittered_so_that_labelers_do_not_send_in_step(self) -> None:
+        factors = iter([0.8, 1.2, 1.0])
+        desk = Desk(jitter=lambda: next(factors))
+        desk.asked(Q)
+        desk.answered("q")
+        times = [tenth for tenth in range(1, 40) if desk.tell(Tick(tenth / 10))]
+        assert times == [8, 32]
+
+
+class TestKeeping:
+    """With a disk: nothing is sent before it is there, and what it refuses is sent all the same."""
+
+    def desk(self, **options: object) -> Desk:
+        desk = Desk(keeps=True, **options)
+        desk.asked(Q, R)
+        return desk
+
+    def test_an_answer_is_kept_before_it_is_sent_and_the_person_goes_on_meanwhile(self) -> None:
+        desk = self.desk()
+        said = answer("a1", "q", 0, Action.ANSWER, 3)
+        assert desk.reply("q") == [Keep(said), Ask(R, 0, 2)]
+        assert desk.tell(Tick(99.0)) == []
+        assert desk.tell(TrainerSeen(99.0)) == []
+        assert desk.tell(Kept("a1", 99.0)) == [Send(said)]
+
+    def test_a_final_receipt_lets_it_be_forgotten(self) -> None:
+        desk = self.desk()
+        desk.reply("q")
+        (sent,) = desk.tell(Kept("a1", 0.0))
+        assert isinstance(sent, Send)
+        told = receipt(sent.answer)
+        assert desk.received(sent.answer) == [Tell(told), Forget("a1", "stored")]
+
+    def test_an_undo_is_kept_at_once_and_sent_after_the_receipt_of_what_it_takes_back(self) -> None:
+        desk = self.desk()
+        desk.reply("q")
+        desk.tell(Kept("a1", 0.0))
+        undo = answer("a2", "q", 1, Action.UNDO, None)
+        assert desk.reply("q", Action.UNDO, None)[0] == Keep(undo)
+        assert desk.tell(Kept("a2", 0.0)) == []
+        assert desk.received(answer("a1", "q", 0, Action.ANSWER, 3))[-1] == Send(undo)
+
+    def test_the_next_of_a_question_waits_for_its_own_keeping_too(self) -> None:
+        desk = self.desk()
+        desk.reply("q")
+        desk.tell(Kept("a1", 0.0))
+        desk.reply("q", Action.UNDO, None)
+        assert desk.received(answer("a1", "q", 0, Action.ANSWER, 3))[1:] == [Forget("a1", "stored")]
+        assert desk.tell(Kept("a2", 0.0)) == [Send(answer("a2", "q", 1, Action.UNDO, None))]
+
+    def test_a_full_disk_is_told_once_tried_again_and_does_not_stop_the_answer(self) -> None:
+        desk = self.desk()
+        desk.reply("q")
+        said = answer("a1", "q", 0, Action.ANSWER, 3)
+        assert desk.tell(NotKept("a1", "no space", 0.0)) == [Unkept(said, "no space"), Send(said)]
+        assert desk.tell(Tick(0.9)) == []
+        assert desk.tell(Tick(1.0)) == [Send(said), Keep(said)]
+        assert desk.tell(Tick(9.0)) == [], "one Keep at a time"
+        assert desk.tell(NotKept("a1", "no space", 9.0)) == []
+        assert desk.tell(Tick(9.0)) == [Send(said), Keep(said)]
+        assert desk.tell(Kept("a1", 9.1)) == []
+        assert desk.tell(Tick(99.0)) == [Send(said)]
+
+    def test_what_waits_behind_another_is_tried_on_the_disk_again_but_not_sent(self) -> None:
+        desk = self.desk()
+        desk.reply("q")
+        desk.tell(Kept("a1", 0.0))
+        desk.reply("q", Action.UNDO, None)
+        undo = answer("a2", "q", 1, Action.UNDO, None)
+        assert desk.tell(NotKept("a2", "no space", 0.5)) == [Unkept(undo, "no space")]
+        assert desk.tell(Tick(1.0)) == [Send(answer("a1", "q", 0, Action.ANSWER, 3)), Keep(undo)]
+
+    def test_a_keeping_that_ends_after_the_receipt_changes_nothing(self) -> None:
+        desk = self.desk()
+        desk.reply("q")
+        desk.tell(NotKept("a1", "no space", 0.0))
+        desk.tell(Tick(1.0))
+        desk.received(answer("a1", "q", 0, Action.ANSWER, 3))
+        assert desk.tell(Kept("a1", 2.0)) == []
+        assert desk.tell(NotKept("a1", "no space", 2.0)) == []
+
+
+class TestRecalling:
+    """What an earlier process has kept."""
+
+    def recalled(self, *kept: tuple[Answer, str], **options: object) -> Desk:
+        return Desk(keeps=True, kept=kept, **options)
+
+    def test_what_had_no_receipt_is_sent_again_with_its_id_and_revision_and_not_asked_again(self) -> None:
+        said = answer("old", "q", 2, Action.ANSWER, 3)
+        desk = self.recalled((said, ""))
+        assert desk.tell(TrainerSeen(0.0)) == [Send(said)]
+        assert desk.asked(Q) == []
+        assert desk.received(said) == [Tell(receipt(said)), Forget("old", "stored")]
+
+    def test_without_a_trainer_to_be_seen_it_is_sent_on_the_first_tick(self) -> None:
+        said = answer("old", "q", 0, Action.ANSWER, 3)
+        assert self.recalled((said, "")).tell(Tick(5.0)) == [Send(said)]
+
+    def test_several_words_on_a_question_go_one_after_the_other_whatever_their_order_on_the_disk(self) -> None:
+        first, undo = answer("a", "q", 0, Action.ANSWER, 3), answer("b", "q", 1, Action.UNDO, None)
+        desk = self.recalled((undo, ""), (first, ""))
+        assert desk.tell(TrainerSeen(0.0)) == [Send(first)]
+        assert desk.received(first)[-1] == Send(undo)
+
+    def test_a_question_whose_answer_was_taken_back_is_asked_again_with_the_next_revision(self) -> None:
+        desk = self.recalled(
+            (answer("a", "q", 0, Action.ANSWER, 3), "stored"), (answer("b", "q", 1, Action.UNDO, None), "")
+        )
+        assert desk.asked(Q) == [Ask(Q, 0, 1)]
+        assert desk.reply("q")[0] == Keep(answer("a1", "q", 2, Action.ANSWER, 3))
+
+    @pytest.mark.parametrize("action", [Action.SKIP, Action.ANSWER])
+    def test_a_settled_question_is_asked_again_when_the_trainer_still_asks(self, action: Action) -> None:
+        desk = self.recalled((answer("a", "q", 4, action, None), "stored"))
+        assert desk.asked(Q) == [Ask(Q, 0, 1)]
+        assert desk.reply("q")[0] == Keep(answer("a1", "q", 5, Action.ANSWER, 3))
+
+    def test_a_skip_that_is_settled_only_now_comes_back_as_its_closing_may_have_been_missed(self) -> None:
+        skip = answer("a", "q", 0, Action.SKIP, None)
+        desk = self.recalled((skip, ""))
+        assert desk.asked(Q) == []
+        desk.tell(TrainerSeen(0.0))
+        desk.received(skip)
+        assert desk.asked(Q) == [Ask(Q, 0, 1)]
+        desk.received(desk.kept(desk.reply("q", Action.SKIP, None)))
+        assert desk.asked(Q) == [], "it was seen open, so only a closing can bring it back"
+
+    def test_nothing_of_an_earlier_process_can_be_undone_here(self) -> None:
+        desk = self.recalled((answer("a", "q", 0, Action.ANSWER, 3), ""))
+        assert desk.machine.history() == []
+        assert desk.reply("q", Action.UNDO, None)[0] == NothingThere("q")
+
+
+class TestFull:
+    """With a limit of 4."""
+
+    def desk(self) -> Desk:
+        desk = Desk(max_unsent=4)
+        desk.asked(*(question(f"q{i}", rank=i) for i in range(9)))
+        return desk
+
+    def test_too_many_answers_without_receipt_stop_the_asking_and_that_is_told(self) -> None:
+        desk = self.desk()
+        for i in range(3):
+            desk.reply(f"q{i}")
+        assert desk.reply("q3")[1:] == [Full(4), Rest(5)]
+        assert desk.asked(question("late")) == []
+        assert desk.machine.waiting == 6
+
+    def test_half_of_the_receipts_let_it_go_on(self) -> None:
+        desk = self.desk()
+        sent = [desk.answered(f"q{i}") for i in range(4)]
+        assert desk.received(sent[0]) == [Tell(receipt(sent[0]))]
+        told, asked = desk.received(sent[1])
+        assert told == Tell(receipt(sent[1]))
+        assert isinstance(asked, Ask)
+        assert (asked.question.id, asked.waiting) == ("q4", 4)
+
+    def test_an_answer_that_ended_no_turn_stops_the_asking_too(self) -> None:
+        desk = self.desk()
+        for i in (5, 6, 7):
+            desk.reply(f"q{i}", turn=0)
+        assert desk.reply("q8", turn=0)[1:] == [Full(4), Rest(2)]
+
+    def test_an_undo_is_taken_up_to_the_history_and_then_refused_aloud(self) -> None:
+        desk = self.desk()
+        for i in range(4):
+            desk.reply(f"q{i}")
+        assert desk.reply("q3", Action.UNDO, None)[-1] == Rest(6)
+        assert desk.machine.phase == "full"
+        for _ in range(HISTORY - 1):
+            assert not any(isinstance(c, Full) for c in desk.reply("q2", Action.REVISE, 1))
+        assert desk.reply("q2", Action.REVISE, 1) == [Full(4 + HISTORY), Rest(desk.turn)]
+        assert len(desk.machine.unsent) == 4 + HISTORY
+
+    def test_what_an_earlier_process_left_counts(self) -> None:
+        left = tuple((answer(f"a{i}", f"q{i}", 0, Action.ANSWER, 1), "") for i in range(MAX_UNSENT))
+        desk = Desk(kept=left)
+        assert desk.machine.phase == "full"
+        assert desk.asked(question("new")) == []
+
+    def test_leaving_while_full(self) -> None:
+        desk = self.desk()
+        for i in range(4):
+            desk.reply(f"q{i}")
+        assert desk.tell(Left()) == []
+
 
 class TestLeaving:
     def test_with_nothing_to_send_it_is_drained_at_once(self, desk: Desk) -> None:
@@ -303,11 +507,12 @@ def test_every_row_of_the_table_is_hit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs the tests above once more and counts the rows: a new row needs a test."""
     seen: set[tuple[str, str]] = set()
     monkeypatch.setattr(Machine, "observe", lambda machine, phase, trigger: seen.add((phase, trigger)))
-    for group in (TestAsking, TestClosing, TestUndoAndRevise, TestOutbox, TestLeaving):
+    for group in (TestAsking, TestClosing, TestUndoAndRevise, TestOutbox, TestKeeping, TestFull, TestLeaving):
         for name in [name for name in vars(group) if name.startswith("test_")]:
             method = getattr(group(), name)
             values = [mark.args[1] for mark in getattr(method, "pytestmark", []) if mark.name == "parametrize"]
             for arguments in [[one] for one in values[0]] if values else [[]]:
-                method(Desk(), *arguments)
+                given = [Desk()] if "desk" in signature(method).parameters else []
+                method(*given, *arguments)
     print(f"{len(seen)} of {len(Answering.TABLE)} rows of Answering hit")
     assert set(Answering.TABLE) - seen == set()

@@ -32,8 +32,8 @@ FITNESS = np.array([0.5, 1.5], np.float32)
 class Story:
     """A machine with shorthands; checks its books after every event."""
 
-    def __init__(self, *, wants_fitness: bool = False, interval_s: float = 0.0, autostart: bool = True) -> None:
-        self.machine = Proposing(wants_fitness=wants_fitness, interval_s=interval_s, autostart=autostart)
+    def __init__(self, *, wants_fitness: bool = False, **options: object) -> None:
+        self.machine = Proposing(wants_fitness=wants_fitness, **options)  # type: ignore[arg-type]
 
     def feed(self, event: object) -> list[Command]:
         commands = self.machine.handle(event)  # type: ignore[arg-type]
@@ -126,6 +126,15 @@ def test_what_got_no_receipt_is_sent_again_with_doubling_pauses_for_ever() -> No
     said = [at for at in np.arange(0.1, 60, 0.1) if "Say a" in story.tick(round(float(at), 1))]
     assert np.allclose(said, [0.5, 1.5, 3.5, 7.5, 15.5, 23.5, 31.5, 39.5, 47.5, 55.5])
     assert story.machine.dropped == 0
+
+
+def test_the_pauses_are_jittered_so_that_sources_do_not_send_in_step() -> None:
+    factors = iter([0.8, 1.2, 1.0])
+    story = Story(jitter=lambda: next(factors))
+    story.arrived()
+    story.proposed()
+    said = [at for at in np.arange(0.1, 3.0, 0.1) if "Say a" in story.tick(round(float(at), 1))]
+    assert np.allclose(said, [0.4, 1.6])
 
 
 def test_nothing_is_sent_while_no_trainer_is_there_and_all_under_way_when_one_comes() -> None:

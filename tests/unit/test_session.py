@@ -282,7 +282,7 @@ def test_requests_are_due_at_doubling_times() -> None:
     for tenth in range(600):
         if resends.due(tenth / 10) == [number]:
             times.append(tenth / 10)
-    assert times[:5] == [0.5, 1.5, 3.5, 7.5, 11.5]
+    assert times[:6] == [0.5, 1.5, 3.5, 7.5, 15.5, 25.5]
     resends.remove(number)
     assert resends.due(1e9) == []
 
@@ -296,11 +296,17 @@ def test_somebody_who_comes_makes_the_requests_of_the_room_due() -> None:
     assert resends.due(0.6) == [here]
 
 
+def test_a_first_wait_above_the_longest_stays() -> None:
+    resends = Resends(lambda: 1.0)
+    number = resends.add(ROOM, 30.0, 0.0)
+    assert [at for at in range(100) if resends.due(float(at)) == [number]] == [30, 60, 90]
+
+
 def test_jitter_keeps_requests_apart() -> None:
     factors = iter([0.8, 1.2])
     resends = Resends(lambda: next(factors))
     first, second = resends.add(ROOM, 1.0, 0.0), resends.add(ROOM, 1.0, 0.0)
-    assert [(one, resends.waiting[one].due_at) for one in (first, second)] == [(first, 0.8), (second, 1.2)]
+    assert [(one, resends.waiting[one].due.at) for one in (first, second)] == [(first, 0.8), (second, 1.2)]
 
 
 # --- the table ----------------------------------------------------------------------------------------------------
