@@ -101,7 +101,7 @@ class Peer:
         self._session = Session(
             Hello(LOWEST_VERSION, PROTOCOL_VERSION, experiment, given, role, exclusive, instance, SOFTWARE)
         )
-        self._link: Link = link_to(address)
+        self._link: Link = link_to(address, role)
         self._counters: Counter[str] = Counter()
         self._resends = Resends(lambda: random.uniform(0.8, 1.2))
         self._asked: dict[int, _Asked] = {}

@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "datasets": {"core"},
     "imports.py": set(),
     "crash_points.py": set(),
+    "faults": {"crash_points.py"},
     "parent.py": set(),
     "logs.py": set(),
     "melody": {"core"},
@@ -80,6 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         for family in FAMILIES
     },
 }
+MAY_IMPORT["transport"] |= {"faults"}
 
 
 def modules() -> Iterator[tuple[Path, ast.Module]]:

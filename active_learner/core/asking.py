@@ -46,8 +46,8 @@ from active_learner.core.pool import Pool
 from active_learner.core.records import AskedQuestion
 from active_learner.core.seeds import derived_seed
 
-REPEAT_QUESTIONS_S = 5.0
-"""Open questions are said again that often: a labeler that missed one has it soon, one that has it does not care."""
+REPEAT_QUESTIONS_S = (0.5, 5.0)
+"""Open questions are said again after that, then twice as long, up to the longest: who missed one has it soon."""
 
 RANDOM = "random"
 """Strategy of the initial labels: a model that saw nothing has no uncertainty worth following."""
@@ -122,7 +122,7 @@ class AskingMachine(Machine[Event, Command]):
         self.selections = 0
         self._name = name
         self._cooling: dict[str, float] = {}
-        self._repeat_at = at
+        self._repeat_at, self._repeat_s = at, REPEAT_QUESTIONS_S[0]
         self._deadline = float("inf")
         self._starved_at = at
 
@@ -305,11 +305,13 @@ class AskingMachine(Machine[Event, Command]):
     def _send_questions(self, event: QuestionsStored) -> list[Command]:
         self.phase = "asking"
         self.batch.asked_at = event.at
-        self._repeat_at = event.at + REPEAT_QUESTIONS_S
+        self._repeat_s = REPEAT_QUESTIONS_S[0]
+        self._repeat_at = event.at + self._repeat_s
         return [SendQuestions(self.batch.unanswered(), ""), SavePool()]
 
     def _repeat_questions(self, event: Tick) -> list[Command]:
-        self._repeat_at = event.at + REPEAT_QUESTIONS_S
+        self._repeat_s = min(2 * self._repeat_s, REPEAT_QUESTIONS_S[1])
+        self._repeat_at = event.at + self._repeat_s
         return [SendQuestions(self.batch.unanswered(), "")]
 
     # --- labels

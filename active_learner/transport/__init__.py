@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from active_learner.errors import Unreachable
+from active_learner.faults.rules import VARIABLE, parsed
 
 if TYPE_CHECKING:
     from active_learner.transport.base import Link, Router
@@ -23,10 +25,21 @@ ROUTERS: dict[str, str] = {
 """Scheme -> the broker's side; called with the address and max_message_bytes."""
 
 
-def link_to(address: str) -> Link:
-    """The link for the scheme of `address`, not open yet. Raises: Unreachable when there is none."""
+def link_to(address: str, who: str = "") -> Link:
+    """The link for the scheme of `address`, not open yet; a bad one where the environment asks for faults, drawn for `who`.
+
+    Raises: Unreachable when there is none, ConfigError when the faults are not understood.
+    """
     link: Link = _variant(VARIANTS, address)(address)
-    return link
+    faults = os.environ.get(VARIABLE, "")
+    return _with_faults(link, faults, who) if faults else link
+
+
+def _with_faults(link: Link, faults: str, who: str) -> Link:
+    from active_learner.transport.faulty_link import FaultyLink
+
+    rules = parsed(faults)
+    return FaultyLink(link, rules, who) if rules.is_any else link
 
 
 def router_at(address: str, max_message_bytes: int) -> Router:

@@ -182,7 +182,7 @@ def test_asked_samples_are_in_the_pool_no_more() -> None:
 def test_the_answers_of_the_batch_start_a_round() -> None:
     one, (first, second) = asking()
     assert one.handle(answered(first)) == [a.CloseQuestions((first.id,), "answered")]
-    assert one.handle(a.Tick(1.0)) == []
+    assert one.handle(a.Tick(0.4)) == []
     one.handle(answered(second))
     assert one.handle(a.Tick(1.0)) == [a.WantRound()]
     assert one.phase == "holding"
@@ -198,8 +198,14 @@ def test_a_repeated_answer_has_no_effect() -> None:
 
 def test_open_questions_are_said_again_and_to_who_comes() -> None:
     one, questions = asking()
-    assert one.handle(a.Tick(REPEAT_QUESTIONS_S)) == [a.SendQuestions(questions, "")]
-    assert one.handle(a.LabelerHere("bob", True, 6.0)) == [a.SendQuestions(questions, "bob")]
+    first_s, longest_s = REPEAT_QUESTIONS_S
+    asked_at = one.batch.asked_at
+    said = [
+        tick for tick in range(1, 200) if a.SendQuestions(questions, "") in one.handle(a.Tick(asked_at + tick / 10))
+    ]
+    assert [later - sooner for sooner, later in zip([0, *said], said, strict=False)][:6] == [5, 10, 20, 40, 50, 50]
+    assert (first_s, longest_s) == (0.5, 5.0)
+    assert one.handle(a.LabelerHere("bob", True, 20.0)) == [a.SendQuestions(questions, "bob")]
 
 
 def test_an_undone_answer_is_open_again() -> None:
@@ -207,7 +213,7 @@ def test_an_undone_answer_is_open_again() -> None:
     one.handle(answered(first))
     one.handle(answered(first, "undo"))
     one.handle(answered(second))
-    assert one.handle(a.Tick(1.0)) == []
+    assert one.handle(a.Tick(0.4)) == []
     one.handle(answered(first))
     assert one.handle(a.Tick(1.0)) == [a.WantRound()]
 
@@ -363,7 +369,7 @@ def test_one_of_two_labelers_skips_and_the_other_is_waited_for() -> None:
     one.handle(a.LabelerHere("bob", True, 0.0))
     one.handle(answered(second))
     one.handle(answered(first, "skip"))
-    assert one.handle(a.Tick(1.0)) == []
+    assert one.handle(a.Tick(0.4)) == []
     one.handle(a.LabelerHere("bob", False, 0.0))
     assert one.handle(a.Tick(1.0)) == [a.CloseQuestions((first.id,), "skipped"), a.WantRound()]
 
@@ -373,7 +379,7 @@ def test_two_labelers_of_one_annotator_skip_for_themselves() -> None:
     one.handle(a.LabelerHere("bob", True, 0.0))
     for question in (first, second):
         one.handle(answered(question, "skip", labeler="ann"))
-    assert one.handle(a.Tick(1.0)) == []
+    assert one.handle(a.Tick(0.4)) == []
     for question in (first, second):
         one.handle(answered(question, "skip", status="duplicate", labeler="bob"))
     closed, _ = one.handle(a.Tick(1.0))

@@ -9,6 +9,8 @@ from active_learner.core.session import (
     FULL_S,
     HELLO_S,
     JOIN_S,
+    LOOK_AT_EACH_S,
+    LOOK_S,
     LOST_S,
     PING_S,
     Down,
@@ -188,9 +190,33 @@ def test_presence_of_one_room_comes_while_another_is_being_joined(session: Sessi
     assert seen == [Seen(ROOM, BERT, True, "")]
 
 
+def test_the_answer_to_a_repeated_join_tells_who_came_and_left_unheard(session: Session) -> None:
+    ready(session, ANNA)
+    assert Say(Join(ROOM), 7, 4) in session.handle(Tick(LOOK_S))
+    told = session.handle(Heard(Joined(ROOM, (BERT,)), 4, LOOK_S))
+    assert told == [Seen(ROOM, ANNA, False, "not there any more"), Seen(ROOM, BERT, True, "present")]
+    assert session.member(9) == BERT
+    assert session.member(8) is None
+
+
+def test_one_room_after_the_other_is_looked_at_and_large_ones_more_seldom(session: Session) -> None:
+    ready(session, ANNA, BERT)
+    session.handle(Want("digits/control", 0.0))
+    session.handle(Heard(Joined("digits/control", ()), 3, 0.0))
+    looks = []
+    for tick in range(31):
+        said = session.handle(Tick(tick / 10))
+        looks += [
+            (tick, each.message.room) for each in said if isinstance(each, Say) and isinstance(each.message, Join)
+        ]
+        session.handle(Heard(Pong("", "", 0), 0, tick / 10))
+    assert looks[:3] == [(5, ROOM), (11, "digits/control"), (16, ROOM)]
+    assert 2 * LOOK_AT_EACH_S < 0.1
+
+
 def test_a_heartbeat_goes_out_and_its_answer_keeps_the_session(session: Session) -> None:
     ready(session)
-    assert session.handle(Tick(PING_S)) == [Say(Ping("3"), 7, 3)]
+    assert session.handle(Tick(PING_S)) == [Say(Ping("3"), 7, 3), Say(Join(ROOM), 7, 4)]
     at = PING_S
     while at < 3 * LOST_S:
         assert session.handle(Heard(Pong("3", "x", 1, ()), 3, at)) == []
@@ -204,10 +230,10 @@ def test_unknown_means_hello_and_all_rooms_again(session: Session) -> None:
     session.handle(Tick(1.0))
     told = session.handle(Heard(Unknown(), 0, 1.0))
     why = "the broker does not know us any more"
-    assert told == [Seen(ROOM, ANNA, False, why), Down(why), Say(HELLO, 0, 4)]
+    assert told == [Seen(ROOM, ANNA, False, why), Down(why), Say(HELLO, 0, 5)]
     assert session.handle(Heard(Unknown(), 0, 1.0)) == []
-    assert session.handle(Heard(Welcome(1, 77, "new", 1000), 4, 1.1)) == [Say(Join(ROOM), 77, 5)]
-    told = session.handle(Heard(Joined(ROOM, (BERT,)), 5, 1.1))
+    assert session.handle(Heard(Welcome(1, 77, "new", 1000), 5, 1.1)) == [Say(Join(ROOM), 77, 6)]
+    told = session.handle(Heard(Joined(ROOM, (BERT,)), 6, 1.1))
     assert told == [RoomJoined(ROOM, (BERT,)), Seen(ROOM, BERT, True, "present"), Up()]
 
 
