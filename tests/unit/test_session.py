@@ -29,7 +29,7 @@ from active_learner.core.session import (
 )
 from active_learner.errors import InvalidTransition
 from protocol.limits import MAX_MESSAGE_BYTES
-from protocol.messages import Bye, Join, Joined, Leave, Member, Ping, Pong, Presence, Refused, Unknown, Welcome
+from protocol.messages import Bye, Join, Joined, Leave, Member, Ping, Pong, Presence, Probe, Refused, Unknown, Welcome
 from tests.conversation import hello
 
 HELLO = hello("me")
@@ -209,7 +209,7 @@ def test_one_room_after_the_other_is_looked_at_and_large_ones_more_seldom(sessio
         looks += [
             (tick, each.message.room) for each in said if isinstance(each, Say) and isinstance(each.message, Join)
         ]
-        session.handle(Heard(Pong("", "", 0), 0, tick / 10))
+        session.handle(Heard(Probe(), 0, tick / 10))
     assert looks[:3] == [(5, ROOM), (11, "digits/control"), (16, ROOM)]
     assert 2 * LOOK_AT_EACH_S < 0.1
 
