@@ -356,7 +356,11 @@ class TrainingMachine(Machine[Event, Command]):
         return []
 
     def _say_again(self, event: Tick) -> list[Command]:
+        """What was said long enough in vain is not said again: a stage behind another may have begun anew, unheard."""
         self.resent += 1
+        is_long = self._wait_s >= self._resend_s * BACKOFF_LIMIT
+        if is_long and len(self.stages.roles) > 1 and self.phase in ("predicting", "applying"):
+            return self._sync(event)
         self._wait_s = min(self._wait_s * 2, self._resend_s * BACKOFF_LIMIT)
         self._deadline = event.at + self._wait_s
         return [Validate(c.round, again=True) if isinstance(c, Validate) else c for c in self._unanswered]

@@ -95,6 +95,9 @@ class Evaluator:
             self.feed(self.engine.run(self.work.pop()))
 
 
+OFTEN = 6
+
+
 class Trainer:
     """The least that keeps the protocol: one message under way, said again until its answer comes."""
 
@@ -103,18 +106,23 @@ class Trainer:
         self.sync()
 
     def sync(self) -> None:
-        self.waits_for, self.applied = "positions", 0
+        self.waits_for, self.applied, self.said = "positions", 0, 0
         self.positions: dict[str, Position] = {}
         self.promoted: set[str] = set()
         self.saying: list[tuple[str, Message]] = [("traininput", PositionRequest(self.term, "r"))]
         self.tick()
 
     def tick(self) -> None:
+        """What was said so often in vain is not said again: a stage behind another may have begun anew, unheard."""
+        self.said += 1
+        if self.said > OFTEN and self.waits_for in ("predictions", "applied"):
+            self.sync()
+            return
         for room, message in self.saying:
             self.world.say(room, message, "trainer")
 
     def _say(self, waits_for: str, room: str, message: Message) -> None:
-        self.waits_for, self.saying = waits_for, [(room, message)]
+        self.waits_for, self.saying, self.said = waits_for, [(room, message)], 0
         self.tick()
 
     def hear(self, message: Message) -> None:

@@ -386,3 +386,16 @@ def test_an_impossible_event_raises_with_the_story_and_changes_nothing() -> None
     with pytest.raises(InvalidTransition, match="plan committed"):
         one.handle(t.PlanCommitted(first, 0.0))
     assert one.phase == "predicting"
+
+
+def test_a_chain_that_does_not_answer_for_long_is_asked_where_it_stands() -> None:
+    """Its second stage may have begun anew without the trainer's hearing of it: it does not heed a neighbour's term."""
+    one, first = machine(roles=("front", "back"), fused=False), plan()
+    one.handle(t.RoundWanted(0.0))
+    one.handle(t.PlanCommitted(first, 0.0))
+    one.handle(position(0, role="front"))
+    forward = [t.SendForward(place_of(first, 1))]
+    assert one.handle(position(0, role="back")) == forward
+    for at in (1.0, 3.0, 7.0):
+        assert one.handle(t.Tick(at)) == forward
+    assert one.handle(t.Tick(15.0)) == [t.AskPosition(2)]
