@@ -11,7 +11,16 @@ import signal
 
 VARIABLE = "ACTIVE_LEARNER_CRASH_AT"
 
-POINTS: dict[str, str] = {}
+POINTS: dict[str, str] = {
+    "evaluator.after_apply": "the optimizer has made its step, nobody knows it yet",
+    "evaluator.before_apply": "a gradient has come, the weights are as before",
+    "evaluator.checkpoint_before_folder_sync": "the new file has its name, the folder is not synced",
+    "evaluator.checkpoint_before_fsync": "the temporary file is written, not synced",
+    "evaluator.checkpoint_before_rename": "the temporary file is on the disk, the checkpoint is not there yet",
+    "evaluator.forward_made": "the predictions are made, nobody has heard them",
+    "evaluator.promoted": "the promoted weights are on the disk and score, PROMOTED is not said",
+    "evaluator.restored": "it stands at an older step, its POSITION is not said",
+}
 """Every point there is, and which moment it is. A name is ROLE.MOMENT; the role is who dies: trainer, evaluator, labeler,
 source or broker."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from active_learner.backends.base import Array
 from active_learner.backends.own_network import ArrayLike, Arrays, Network, OwnNetwork
+from active_learner.core.checkpointing import CheckpointRule
 from active_learner.core.evaluation_events import Place
 from active_learner.peer import Peer
 from active_learner.services import shell
@@ -19,6 +20,8 @@ __all__ = ["Array", "ArrayLike", "Arrays", "EvaluatorRooms", "Network", "Place",
 
 ROOMS = EvaluatorRooms("evolution", "traininput", "control")
 CHECKPOINTS_KEPT = 3
+CHECKPOINT_STEPS, CHECKPOINT_S = 50, 2.0
+"""As evaluator.checkpoint_steps and evaluator.checkpoint_s of a configuration are by default."""
 
 
 async def serve_evaluator(
@@ -42,4 +45,5 @@ async def serve_evaluator(
     """
     there = place or Place(peer.role, rooms.traininput, "trainoutput", rooms.evolution, first=True, last=True)
     folder = CheckpointFolder(checkpoints, there.role, CHECKPOINTS_KEPT)
-    return await shell.run(Evaluator(peer, OwnNetwork(network, seed, stage), folder, there, rooms, seed))
+    rule = CheckpointRule(CHECKPOINT_STEPS, CHECKPOINT_S)
+    return await shell.run(Evaluator(peer, OwnNetwork(network, seed, stage), folder, there, rooms, seed, rule))

@@ -103,7 +103,7 @@ class Evaluator:
         return Network(self.features, self.classes, self.seed, self.rate)
 
     def _wake(self, saved: dict[str, Any]) -> None:
-        self.run = saved["run"]
+        self.run, self.term = saved["run"], saved["term"]
         self.checkpoints = {int(step): state for step, state in saved["checkpoints"].items()}
         self.applied = self.version = max(self.checkpoints, default=0)
         for network in (self.network, self.snapshot) if self.applied else ():
@@ -287,26 +287,31 @@ class Evaluator:
         if step != self.applied:
             self.position(message, f"PROMOTE {step}, but applied is {self.applied}")
             return
+        older = message.fields["weights_of"]
+        if older != step and older not in self.checkpoints:
+            self.position(message, f"there is no checkpoint of step {older}")
+            return
         if (said.get("round"), said.get("step")) != (round_, step):
             said = {"term": self.term, "role": self.peer.role, "round": round_, "step": step}
+            self.save(step, self.network.state() if older == step else self.checkpoints[older])
             said["digest"] = self.network.digest()
-            self.save(step)
             self.said["PROMOTED"] = said
             print(f"promoted: {round_} {step} {said['digest']}", flush=True)
         self.peer.direct(message.session, "PROMOTED", **said)
 
-    def save(self, step: int) -> None:
-        """A checkpoint of the present weights, which score from now on."""
-        self.store(self.checkpoints | {step: self.network.state()})
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """A checkpoint of these weights, which go on from here and score from now on."""
+        self.store(self.checkpoints | {step: state})
         self.version = step
-        self.snapshot.load(self.network.state())
+        self.network.load(state)
+        self.snapshot.load(state)
 
     def store(self, checkpoints: dict[int, dict[str, Any]]) -> None:
         if self.path:
             new = self.path.with_suffix(".new")
             try:
                 with new.open("w") as file:
-                    json.dump({"run": self.run, "checkpoints": checkpoints}, file)
+                    json.dump({"run": self.run, "term": self.term, "checkpoints": checkpoints}, file)
                     file.flush()
                     os.fsync(file.fileno())
                 new.replace(self.path)

@@ -44,7 +44,7 @@ _KINDS = """
 23 POSITION_REQUEST term:u63 run:str
 24 POSITION term:u63 run:str role:str applied:u63 model_version:u63 restorable:[u63] fused:bool width:u63 why:text
 25 RESTORE term:u63 run:str role:str step:u63
-26 PROMOTE term:u63 run:str round:u63 step:u63
+26 PROMOTE term:u63 run:str round:u63 step:u63 weights_of:u63
 27 PROMOTED term:u63 role:str round:u63 step:u63 digest:str
 28 STEP_REFUSED term:u63 step:u63 ticket:str role:str code:str text:text
 29 QUESTION id:str key:str features:array media:str classes:u63 round:u63 strategy:str score:f64 rank:u63 \

@@ -7,13 +7,19 @@ from the same thread. "Refused" below means ValueError, with nothing changed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from active_learner.backends import states
+from active_learner.backends.checkpoint import read_checkpoint, write_checkpoint
+
 Array = NDArray[Any]
+
+SNAPSHOT = "snapshot."
+"""Before the names of the weights that score, in a file whose own weights are not the promoted ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,11 +35,49 @@ class Evaluation:
     """(n, width) float32."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EngineState:
+    """All that an engine needs to go on, copied, so that nothing changes it later: what a checkpoint file holds."""
+
+    arrays: dict[str, Array]
+    """`network.*` and what else the engine keeps; `snapshot.*`: the weights that score, when they are others."""
+    facts: dict[str, Any]
+    """step, model_version, seed, stage, and what else the engine wants to know again."""
+
+    @property
+    def step(self) -> int:
+        step: int = self.facts["step"]
+        return step
+
+    def as_of(self, step: int) -> EngineState:
+        """The same weights and optimizer as those of `step`, promoted."""
+        arrays = {name: array for name, array in self.arrays.items() if not name.startswith(SNAPSHOT)}
+        return replace(self, arrays=arrays, facts={**self.facts, "step": step, "model_version": step})
+
+    def write(self, path: Path, run: str, term: int, plan_round: int) -> None:
+        """One checkpoint file with its own digest: temporary file, fsync, rename, fsync of the folder.
+
+        Raises: OSError; ValueError when a weight is not finite; both with what was there before untouched.
+        """
+        states.check_finite({name: array for name, array in self.arrays.items() if name.startswith("network.")})
+        write_checkpoint(path, self.arrays, {**self.facts, "run": run, "term": term, "round": plan_round})
+
+    @classmethod
+    def read(cls, path: Path, run: str) -> EngineState:
+        """`run` "": any run's. Raises: ValueError when it is damaged, or of another run."""
+        arrays, facts = read_checkpoint(path)
+        if run and facts["run"] != run:
+            raise ValueError(f"checkpoint {path.name} is of run {facts['run']}, not of {run}")
+        return cls(arrays, {"model_version": facts["step"], "term": 0, **facts})  # format 1 has only promoted weights
+
+
 class Backend(ABC):
     """A network with its optimizer."""
 
     run: str = ""
     """Run of the checkpoint that was last saved or loaded; "": none."""
+    term: int = 0
+    """Of the trainer in whose name that checkpoint was written; 0: none, or not known."""
 
     @property
     @abstractmethod
@@ -87,14 +131,20 @@ class Backend(ABC):
         """SHA-256 hex of the present weights (SPEC.md, section 8)."""
 
     @abstractmethod
-    def save(self, path: Path, run: str, plan_round: int) -> None:
-        """The present weights, as they are once promoted, in one checkpoint file with its own digest: temporary file, fsync,
-        rename, fsync of the folder. Promotes nothing itself. Raises: OSError. Refused: weights that are not finite."""
+    def capture(self, promoted: bool = False) -> EngineState:
+        """A copy of all there is, to go on from or to be written while training goes on. `promoted`: as it will be once the
+        present weights are promoted. Disturbs nothing. Refused: a state that no file can hold."""
+
+    def save(self, path: Path, run: str, plan_round: int, term: int = 0) -> None:
+        """The present weights, as they are once promoted, in one checkpoint file. Promotes nothing itself. Raises: OSError.
+        Refused: weights that are not finite."""
+        self.capture(promoted=True).write(path, run, term, plan_round)
+        self.run, self.term = run, term
 
     @abstractmethod
     def load(self, path: Path, run: str) -> int:
-        """Restore weights, optimizer and step from a checkpoint, whose weights score too; returns its step. `run` "": any run's, see
-        `self.run`. Refused: another run's, damaged, or of another network (names the layer)."""
+        """Go on from a checkpoint: weights, optimizer, step, and the snapshot that scored when it was written; returns its
+        step. `run` "": any run's, see `self.run`. Refused: another run's, damaged, or of another network (names the layer)."""
 
     @abstractmethod
     def reset(self, seed: int) -> None:

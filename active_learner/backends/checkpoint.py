@@ -18,9 +18,13 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from active_learner.crash_points import reach
+
 Arrays = dict[str, NDArray[Any]]
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
+"""1 had neither term nor the snapshot that scores: each of its files was of promoted weights."""
 FACTS = "active_learner"
 """Metadata key with the facts as JSON."""
 MARK = b'"sha256":"'
@@ -39,8 +43,11 @@ def write_checkpoint(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapp
         with temporary.open("wb") as file:
             file.write(contents)
             file.flush()
+            reach("evaluator.checkpoint_before_fsync")
             os.fsync(file.fileno())
+        reach("evaluator.checkpoint_before_rename")
         temporary.replace(path)
+        reach("evaluator.checkpoint_before_folder_sync")
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
@@ -60,8 +67,9 @@ def read_checkpoint(path: Path) -> tuple[Arrays, dict[str, Any]]:
         arrays: Arrays = safetensors.numpy.load(contents)
     except (ValueError, KeyError, SafetensorError) as error:
         raise ValueError(f"checkpoint {path.name} is none of ours: {error!r}") from error
-    if facts.get("format") != FORMAT:
-        raise ValueError(f"checkpoint {path.name} has format {facts.get('format')}, this version reads {FORMAT}")
+    if facts.get("format") not in READABLE:
+        known = " and ".join(map(str, READABLE))
+        raise ValueError(f"checkpoint {path.name} has format {facts.get('format')}, this version reads {known}")
     return arrays, facts
 
 

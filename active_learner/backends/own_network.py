@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from active_learner.backends import states
-from active_learner.backends.base import Array, Backend, Evaluation
-from active_learner.backends.checkpoint import read_checkpoint, write_checkpoint
+from active_learner.backends.base import SNAPSHOT, Array, Backend, EngineState, Evaluation
 from active_learner.core.seeds import step_seed
 
 ArrayLike = Any
@@ -161,26 +160,25 @@ class OwnNetwork(Backend):
     def digest(self) -> str:
         return states.digest(self._weights())
 
-    def save(self, path: Path, run: str, plan_round: int) -> None:
-        sections = {"network": self._weights(), "optimizer": _copied(self._network.optimizer_state())}
-        arrays = {f"{section}.{name}": one for section, found in sections.items() for name, one in found.items()}
+    def capture(self, promoted: bool = False) -> EngineState:
+        sections = {"network.": self._weights(), "optimizer.": _copied(self._network.optimizer_state())}
+        if not promoted and self._model_version != self._applied:
+            sections[SNAPSHOT] = dict(self._snapshot)
+        arrays = {section + name: one for section, found in sections.items() for name, one in found.items()}
         states.check_finite(arrays)
-        facts = {"run": run, "step": self._applied, "round": plan_round}
-        kind = type(self._network).__name__
-        write_checkpoint(path, arrays, {**facts, "seed": self._seed, "stage": self._stage, "network": kind})
-        self.run = run
+        version = self._applied if promoted else self._model_version
+        facts = {"step": self._applied, "model_version": version, "seed": self._seed, "stage": self._stage}
+        return EngineState(arrays, {**facts, "network": type(self._network).__name__})
 
     def load(self, path: Path, run: str) -> int:
-        arrays, facts = read_checkpoint(path)
-        if run and facts["run"] != run:
-            raise ValueError(f"checkpoint {path.name} is of run {facts['run']}, not of {run}")
-        weights = _section(arrays, "network.")
+        state = EngineState.read(path, run)
+        facts, weights = state.facts, _section(state.arrays, "network.")
         _check_same(path, weights, self._weights())
         self._network.reset(step_seed(facts["seed"], 0, self._stage))
-        self._network.restore(_copied(weights), _section(arrays, "optimizer."))
-        self._snapshot = weights
-        self._seed, self._applied, self._model_version = facts["seed"], facts["step"], facts["step"]
-        self.run, self._kept = facts["run"], None
+        self._network.restore(_copied(weights), _section(state.arrays, "optimizer."))
+        self._snapshot = _section(state.arrays, SNAPSHOT) or weights
+        self._seed, self._applied, self._model_version = facts["seed"], facts["step"], facts["model_version"]
+        self.run, self.term, self._kept = facts["run"], facts["term"], None
         return self._applied
 
     def reset(self, seed: int) -> None:

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from active_learner.backends import states, torch_parts, torch_state, torch_trace
-from active_learner.backends.base import Array, Backend, Evaluation
-from active_learner.backends.checkpoint import read_checkpoint, write_checkpoint
+from active_learner.backends.base import SNAPSHOT, Array, Backend, EngineState, Evaluation
 from active_learner.backends.settings import NetworkSettings
 from active_learner.backends.torch_parts import Parts
 from active_learner.core.seeds import step_seed
@@ -197,14 +196,14 @@ class TorchBackend(Backend):
     def digest(self) -> str:
         return torch_state.digest(torch_state.as_arrays(self._state()))
 
-    def save(self, path: Path, run: str, plan_round: int) -> None:
+    def capture(self, promoted: bool = False) -> EngineState:
         parts = self._parts
         arrays = torch_state.as_arrays(self._state(), "network.")
-        torch_state.check_finite(arrays)
+        if not promoted and self._model_version != self._applied:
+            arrays |= torch_state.as_arrays(self._snapshot.state_dict(), SNAPSHOT)
         facts = {
-            "run": run,
             "step": self._applied,
-            "round": plan_round,
+            "model_version": self._applied if promoted else self._model_version,
             "seed": self._seed,
             "stage": self.settings.stage,
             "network": self.settings.label,
@@ -216,24 +215,22 @@ class TorchBackend(Backend):
             "threads": self.settings.threads,
             "device": self._device.type,
         }
-        write_checkpoint(path, arrays, facts)
-        self.run = run
+        return EngineState(arrays, facts)
 
     def load(self, path: Path, run: str) -> int:
-        arrays, facts = read_checkpoint(path)
-        if run and facts["run"] != run:
-            raise ValueError(f"checkpoint {path.name} is of run {facts['run']}, not of {run}")
+        state = EngineState.read(path, run)
+        arrays, facts = state.arrays, state.facts
         parts = torch_parts.make_parts(self.settings, facts["seed"], self._device)
         snapshot = torch_parts.make_network(self.settings, facts["seed"], self._device).eval().requires_grad_(False)
         self._check_kin(path, facts, parts)
         weights = _section(arrays, "network.")
         _load_weights(path, parts.network, weights)
-        _load_weights(path, snapshot, weights)
+        _load_weights(path, snapshot, _section(arrays, SNAPSHOT) or weights)
         parts.optimizer.load_state_dict(torch_state.unpack(facts["optimizer_state"], arrays))
         if parts.schedule is not None:
             parts.schedule.load_state_dict(torch_state.unpack(facts["schedule_state"], arrays))
-        self._begin(parts, snapshot, facts["seed"], facts["step"])
-        self.run = facts["run"]
+        self._begin(parts, snapshot, facts["seed"], facts["step"], facts["model_version"])
+        self.run, self.term = facts["run"], facts["term"]
         return self._applied
 
     def _check_kin(self, path: Path, facts: dict[str, Any], parts: Parts) -> None:
@@ -252,13 +249,13 @@ class TorchBackend(Backend):
         parts = torch_parts.make_parts(self.settings, seed, self._device)
         snapshot = torch_parts.make_network(self.settings, seed, self._device).eval().requires_grad_(False)
         snapshot.load_state_dict(parts.network.state_dict())
-        self._begin(parts, snapshot, seed, 0)
+        self._begin(parts, snapshot, seed, 0, 0)
 
-    def _begin(self, parts: Parts, snapshot: nn.Module, seed: int, applied: int) -> None:
+    def _begin(self, parts: Parts, snapshot: nn.Module, seed: int, applied: int, model_version: int) -> None:
         self._parts, self._snapshot, self._seed = parts, snapshot, seed
         self._parameters = list(parts.network.parameters())  # walking the modules costs 10 us, on every step
         self._has_buffers = next(parts.network.buffers(), None) is not None
-        self._applied = self._model_version = applied
+        self._applied, self._model_version = applied, model_version
         self._held = None
 
     def _state(self) -> dict[str, Any]:

@@ -113,7 +113,7 @@ async def _measured(address: str, steps: int, fused: bool) -> step_task.Steps:
         trainer = BareTrainer(peer, steps, fused)
         trainer.start()
         await asyncio.wait_for(trainer.applied, READY_TIMEOUT_S)
-        promote = Promote(TERM, RUN, 0, steps)
+        promote = Promote(TERM, RUN, 0, steps, steps)
         said = await peer.request("traininput", promote, lambda one: isinstance(one.message, Promoted), READY_TIMEOUT_S)
         assert isinstance(said.message, Promoted)
         return step_task.Steps.of(trainer.taken, said.message.digest)

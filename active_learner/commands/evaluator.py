@@ -44,6 +44,7 @@ def service_of(config: Config) -> Evaluator:
     """The service, not started. Raises: ConfigError, BadNetwork."""
     from active_learner.config.loading import address_of, run_dir
     from active_learner.config.stages import as_stage
+    from active_learner.core.checkpointing import CheckpointRule
     from active_learner.peer import Peer
     from active_learner.services.checkpoint_folder import CheckpointFolder
     from active_learner.services.evaluator import Evaluator, EvaluatorRooms
@@ -52,7 +53,7 @@ def service_of(config: Config) -> Evaluator:
     place = place_of(config)
     backend = backend_of(config, place)
     warm_up(backend, config, place)
-    role = config.evaluator.role
+    role, section = config.evaluator.role, config.evaluator
     return Evaluator(
         Peer(
             experiment=config.name,
@@ -63,10 +64,11 @@ def service_of(config: Config) -> Evaluator:
             connect_timeout_s=config.broker.connect_timeout_s,
         ),
         backend,
-        CheckpointFolder(run_dir(config) / "checkpoints", role, config.evaluator.checkpoints_kept),
+        CheckpointFolder(run_dir(config) / "checkpoints", role, section.checkpoints_kept),
         place,
         EvaluatorRooms(config.rooms.evolution, config.rooms.traininput, config.rooms.control),
         config.seed,
+        CheckpointRule(section.checkpoint_steps, section.checkpoint_s),
     )
 
 

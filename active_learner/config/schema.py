@@ -145,7 +145,11 @@ class EvaluatorConfig(Section):
     role: Name = Field("evaluator", description="its role and name; trainer.stages names it")
     input_room: Name | None = Field(None, description="None: rooms.traininput")
     output_room: Name | None = Field(None, description="None: rooms.trainoutput")
-    checkpoints_kept: Positive = Field(3, description="older ones are deleted")
+    checkpoints_kept: Positive = Field(3, description="older ones are deleted, but for that of the weights that score")
+    checkpoint_steps: Positive = Field(
+        50, description="steps of a round after which the weights are kept: what a death costs at most"
+    )
+    checkpoint_s: Seconds = Field(2.0, description="or after so many seconds, when steps are slow")
     stages: dict[Name, StageConfig] = Field(
         default_factory=dict,
         description="the stages of a chain by role; each may have network, arguments, optimizer, learning_rate, "

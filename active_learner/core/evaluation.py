@@ -11,11 +11,15 @@ from collections import deque
 from dataclasses import replace
 from typing import ClassVar
 
+from active_learner.core import evaluation_triggers as triggers
 from active_learner.core import evaluation_words as words
+from active_learner.core.checkpointing import CHECKPOINT, CheckpointRule
 from active_learner.core.evaluation_events import (
     RESULTS,
     TRAINER,
     Applied,
+    CheckpointFailed,
+    CheckpointWritten,
     Command,
     Evaluated,
     Event,
@@ -27,12 +31,14 @@ from active_learner.core.evaluation_events import (
     Promotion,
     Restored,
     RunApply,
+    RunCheckpoint,
     RunEvaluate,
     RunForward,
     RunPromote,
     RunRestore,
     Say,
 )
+from active_learner.core.evaluation_triggers import Said
 from active_learner.core.evaluation_words import TrainingMessage
 from active_learner.core.machine import Machine
 from protocol.errors import RefusalCode
@@ -44,13 +50,10 @@ from protocol.messages import (
     Promote,
     Promoted,
     Restore,
-    Status,
     Step,
 )
 
 IDLE = ("ready", "holding")
-WAITING_LIMIT = 64
-"""Messages that wait for the engine: a validation set sent at once. Beyond it the newest is dropped; its sender repeats it."""
 
 
 class EvaluationMachine(Machine[Event, Command]):
@@ -88,9 +91,11 @@ class EvaluationMachine(Machine[Event, Command]):
         ("evaluating", "evaluated"): "_answer_validation",
         ("evaluating", "impossible"): "_refuse_work",
         ("saving", "saved"): "_answer_promotion",
-        ("saving", "impossible"): "_refuse_work",
+        ("saving", "impossible"): "_refuse_promotion",
         ("restoring", "restored"): "_stand_there",
         ("restoring", "impossible"): "_stay_here",
+        ("*", "checkpoint written"): "_count_checkpoint",
+        ("*", "checkpoint failed"): "_count_failure",
     }
 
     def __init__(
@@ -102,20 +107,26 @@ class EvaluationMachine(Machine[Event, Command]):
         model_version: int = 0,
         restorable: tuple[int, ...] = (),
         width: int = 0,
+        term: int = 0,
+        rule: CheckpointRule | None = None,
     ) -> None:
+        """`term`: of the newest checkpoint; a trainer of a lower one is refused. `rule` None: checkpoints only when promoted."""
         super().__init__("ready")
         self.place = place
-        self.run, self.term = run, 0
+        self.run, self.term = run, term
         self.applied, self.model_version, self.restorable, self.width = applied, model_version, restorable, width
         self.held = 0  # step whose graph is kept; 0: none
         self.dropped = 0  # messages, because too many waited
         self.unheeded = 0  # messages of peers that may not say them
+        self.said = Said()
+        self.checkpoints = self.failed_checkpoints = 0  # in the middle of rounds
+        self._rule = rule or CheckpointRule(2**63, float("inf"))
+        self._rule.kept(applied)
+        self._marked: tuple[int, int] = (0, 0)  # step after which the state is to be kept, and its round
+        self._is_writing = False
         self._trainer = TRAINER
         self._work: Heard | None = None
         self._waiting: deque[Heard] = deque()
-        self._forward_said: Say | None = None
-        self._applied_said: Say | None = None
-        self._promoted_said: Say | None = None
 
     # --- what an event is now
 
@@ -127,71 +138,9 @@ class EvaluationMachine(Machine[Event, Command]):
             return "not for us"
         if event.role != self.place.speaker(message) or (event.role != TRAINER and message.term > self.term):
             return "not theirs to say"  # a new term is the trainer's to tell, not a neighbour's
-        return self._classify_training(message)
-
-    def _classify_training(self, message: TrainingMessage) -> str:
-        if self.phase not in IDLE:
-            return self._classify_at_work(message)
-        if isinstance(message, PositionRequest | Restore | Promote) and message.run != self.run:
-            taken = self._may_take_run(message)
-            if taken or self.run:
-                return "new run" if taken else "wrong run"
-        if message.term < self.term:
-            return "stale term"
-        if message.term > self.term:
-            return "new term"
-        match message:
-            case PositionRequest():
-                return "position request"
-            case _ if not self.run:
-                return "misfit"  # just restarted: something late came before the question
-            case Restore():
-                return self._classify_restore(message)
-            case Promote():
-                return self._classify_promote(message)
-            case Forward(status=Status.VALIDATE):
-                return "validate" if message.step == self.applied else "misfit"
-        return self._classify_step(message)
-
-    def _classify_at_work(self, message: TrainingMessage) -> str:
-        assert self._work is not None
-        at_work = [self._work.message, *(heard.message for heard in self._waiting)]
-        if words.identity(message) in map(words.identity, at_work):
-            return "repeat at work"
-        return "too many" if len(self._waiting) >= WAITING_LIMIT else "comes later"
-
-    def _may_take_run(self, message: Message) -> bool:
-        """An evaluator without any training of a run may serve another one."""
-        return isinstance(message, PositionRequest) and not (self.run and (self.applied or self.restorable))
-
-    def _classify_step(self, message: Forward | Step | Gradient) -> str:
-        step = message.step
-        match message:
-            case Forward() if step == self.applied + 1:
-                return "forward repeated" if self.held == step else "forward"
-            case Gradient() if step == self.held:
-                return "gradient"
-            case Gradient() if step == self.applied and self._applied_said is not None:
-                return "gradient repeated"
-            case Step() if not (self.place.first and self.place.last):
-                return "misfit"
-            case Step() if step == self.held:
-                return "step"
-            case Step() if step == self.applied:
-                return "forward repeated" if self.held == step + 1 else "forward of step"
-        return "past" if step <= self.applied else "misfit"
-
-    def _classify_restore(self, message: Restore) -> str:
-        if message.step == self.applied:
-            return "restore needless"
-        return "restore" if message.step in (0, *self.restorable) else "restore impossible"
-
-    def _classify_promote(self, message: Promote) -> str:
-        if message.step != self.applied:
-            return "misfit"
-        said = self._promoted_said.message if self._promoted_said else None
-        known = isinstance(said, Promoted) and (said.round, said.step) == (message.round, message.step)
-        return "promote repeated" if known else "promote"
+        if self.phase in IDLE:
+            return triggers.of_training(self, message)
+        return triggers.at_work(message, [self._worked().message, *(heard.message for heard in self._waiting)])
 
     # --- who speaks for which run and term
 
@@ -212,7 +161,7 @@ class EvaluationMachine(Machine[Event, Command]):
         """What was said to another trainer, or before a restore, answers nothing any more; the kept graph goes too."""
         self.held = 0
         self.phase = "ready"
-        self._forward_said = self._applied_said = self._promoted_said = None
+        self.said.forget()
 
     def _refuse_term(self, event: Heard) -> list[Command]:
         assert isinstance(event.message, TrainingMessage)
@@ -246,15 +195,20 @@ class EvaluationMachine(Machine[Event, Command]):
         message = event.message
         assert isinstance(message, Forward | Step)
         self._begin("forwarding", event)
-        return [RunForward(self.applied + 1, message.seed, message.data)]
+        step = self.applied + 1
+        due = self._rule.begin(step, event.at) if self.place.first else getattr(message, "ticket", "") == CHECKPOINT
+        self._marked = (step, message.round) if due and not self._is_writing else (0, 0)
+        return [RunForward(step, message.seed, message.data)]
 
     def _hold(self, event: Forwarded) -> list[Command]:
         message = self._done("holding")
         assert isinstance(message, Forward | Step)
         self.held = self.applied + 1
         self.width = event.predictions.shape[1]
-        self._forward_said = Say(self.place.output_room, words.predictions(message, self.held, event.predictions))
-        return [self._forward_said, *self._resume()]
+        ticket = CHECKPOINT if self._marked[0] and not self.place.last else ""
+        reply = words.predictions(message, self.held, event.predictions, ticket)
+        self.said.forward = Say(self.place.output_room, reply)
+        return [self.said.forward, *self._resume()]
 
     def _refuse_forward(self, event: Impossible) -> list[Command]:
         heard = self._worked()
@@ -262,8 +216,8 @@ class EvaluationMachine(Machine[Event, Command]):
         return [self._refusal(heard, event.code, event.text, step=self.applied + 1), *self._resume()]
 
     def _repeat_forward(self, _: Heard) -> list[Command]:
-        assert self._forward_said is not None
-        return [self._forward_said]
+        assert self.said.forward is not None
+        return [self.said.forward]
 
     def _apply(self, event: Heard) -> list[Command]:
         message = event.message
@@ -279,12 +233,13 @@ class EvaluationMachine(Machine[Event, Command]):
         heard = self._worked()
         self._done("ready")
         self.applied, self.held = self.held, 0
-        self._forward_said = self._applied_said = self._promoted_said = None
+        self.said.forget()
+        kept = self._keep()
         if isinstance(heard.message, Step):
-            return self._forward(heard)
+            return [*kept, *self._forward(heard)]
         reply = Gradient(term=self.term, step=self.applied, data=event.input_gradient)
-        self._applied_said = Say(self.place.input_room, reply)
-        return [self._applied_said, *self._resume()]
+        self.said.applied = Say(self.place.input_room, reply)
+        return [*kept, self.said.applied, *self._resume()]
 
     def _refuse_gradient(self, event: Impossible) -> list[Command]:
         refusal = self._refusal(self._worked(), event.code, event.text)
@@ -292,8 +247,31 @@ class EvaluationMachine(Machine[Event, Command]):
         return [refusal, *self._resume()]
 
     def _repeat_applied(self, _: Heard) -> list[Command]:
-        assert self._applied_said is not None
-        return [self._applied_said]
+        assert self.said.applied is not None
+        return [self.said.applied]
+
+    # --- checkpoints in the middle of a round
+
+    def _keep(self) -> list[Command]:
+        """One is written at a time: a slow disk costs steps after a death, not memory."""
+        step, round_number = self._marked
+        if step != self.applied or self._is_writing:
+            return []
+        self._is_writing = True
+        self._rule.kept(step)
+        return [RunCheckpoint(self.run, round_number, step, self.term)]
+
+    def _count_checkpoint(self, event: CheckpointWritten) -> list[Command]:
+        self._is_writing = False
+        self.checkpoints += 1
+        self.restorable = event.restorable
+        return []
+
+    def _count_failure(self, event: CheckpointFailed) -> list[Command]:
+        self._is_writing = False
+        self.failed_checkpoints += 1
+        text = f"no checkpoint of step {event.step}: {event.text}; {self.failed_checkpoints} such failures so far"
+        return [Note("warning", text)] if _is_told(self.failed_checkpoints) else []
 
     # --- validation
 
@@ -317,19 +295,28 @@ class EvaluationMachine(Machine[Event, Command]):
     def _save(self, event: Heard) -> list[Command]:
         assert isinstance(event.message, Promote)
         self._begin("saving", event)
-        return [RunPromote(self.run, event.message.round, self.applied)]
+        return [RunPromote(self.run, event.message.round, self.applied, event.message.weights_of, self.term)]
 
     def _answer_promotion(self, event: Promotion) -> list[Command]:
         message = self._done(self._rest())
         assert isinstance(message, Promote)
+        if message.weights_of != message.step:
+            self._forget_replies()  # a kept graph is of weights that are there no more
         self.model_version, self.restorable = self.applied, event.restorable
+        self._rule.kept(self.applied)
         reply = Promoted(self.term, self.place.role, message.round, self.applied, event.digest)
-        self._promoted_said = Say(f"@{self._trainer}", reply)
-        return [self._promoted_said, *self._resume()]
+        self.said.promoted = Say(f"@{self._trainer}", reply)
+        return [self.said.promoted, *self._resume()]
 
     def _repeat_promoted(self, _: Heard) -> list[Command]:
-        assert self._promoted_said is not None
-        return [self._promoted_said]
+        assert self.said.promoted is not None
+        return [self.said.promoted]
+
+    def _refuse_promotion(self, event: Impossible) -> list[Command]:
+        message = self._worked().message
+        assert isinstance(message, Promote)
+        is_left = event.restorable is None or message.weights_of in (message.step, *event.restorable)
+        return self._refuse_work(event) if is_left else self._stay_here(event)
 
     def _restore(self, event: Heard) -> list[Command]:
         assert isinstance(event.message, Restore)
@@ -340,6 +327,7 @@ class EvaluationMachine(Machine[Event, Command]):
         self._done("ready")
         self._forget_replies()
         self.applied, self.model_version, self.restorable = event.applied, event.model_version, event.restorable
+        self._rule.kept(self.applied)
         return [self._position(""), Note("info", f"back at step {self.applied}"), *self._resume()]
 
     def _stay_here(self, event: Impossible) -> list[Command]:
@@ -354,12 +342,11 @@ class EvaluationMachine(Machine[Event, Command]):
         return []
 
     def _count_unheeded(self, event: Heard) -> list[Command]:
-        """Told at 1, 2, 4, 8, ...: who floods us does not fill the log."""
         self.unheeded += 1
         kind = type(event.message).__name__.upper()
         who = f"{event.name or 'somebody unknown'} (role {event.role or 'unknown'})"
         text = f"{kind} of {who} is not theirs to say and counts for nothing; {self.unheeded} such messages so far"
-        return [Note("warning", text)] if self.unheeded & (self.unheeded - 1) == 0 else []
+        return [Note("warning", text)] if _is_told(self.unheeded) else []
 
     def _drop(self, _: Heard) -> list[Command]:
         self.dropped += 1
@@ -398,3 +385,8 @@ class EvaluationMachine(Machine[Event, Command]):
         """To the trainer; `to`: who said something in the name of another run or term."""
         refused = words.refusal(self.place.role, event.message, code, text, step)
         return Say(f"@{to or self._trainer}", refused)
+
+
+def _is_told(count: int) -> bool:
+    """At 1, 2, 4, 8, ...: what happens again and again does not fill the log."""
+    return count & (count - 1) == 0

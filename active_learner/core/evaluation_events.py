@@ -74,6 +74,8 @@ class Heard:
     room: str
     name: str
     role: str
+    at: float = 0.0
+    """Monotonic seconds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,6 +122,22 @@ class Impossible:
     """The checkpoints that are left, when one turned out to be damaged."""
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointWritten:
+    """The state after `step` is on the disk; training went on meanwhile."""
+
+    step: int
+    restorable: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFailed:
+    """It is not, and that costs a few steps after a death."""
+
+    step: int
+    text: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
     """What the promoted snapshot says of the candidates `ticket`."""
@@ -147,7 +165,9 @@ class ScoringFailed:
     text: str
 
 
-Event = Heard | Forwarded | Applied | Evaluated | Promotion | Restored | Impossible
+Event = (
+    Heard | Forwarded | Applied | Evaluated | Promotion | Restored | Impossible | CheckpointWritten | CheckpointFailed
+)
 RESULTS = {
     Forwarded: "forwarded",
     Applied: "applied",
@@ -155,11 +175,14 @@ RESULTS = {
     Promotion: "saved",
     Restored: "restored",
     Impossible: "impossible",
+    CheckpointWritten: "checkpoint written",
+    CheckpointFailed: "checkpoint failed",
 }
 """What the trigger of an answer of the engine is called."""
 ScoringEvent = Heard | Scored | Inferred | ScoringFailed
 
-# --- commands: all but Say and Note are answered by one event of above, or by Impossible or ScoringFailed --------------
+# --- commands: all but Say and Note are answered by one event of above, or by Impossible or ScoringFailed; the engine is
+# free for the next one at once after RunCheckpoint, and only then after the others ---------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,11 +208,25 @@ class RunEvaluate:
 
 @dataclass(frozen=True, slots=True)
 class RunPromote:
-    """Snapshot, checkpoint, digest."""
+    """Snapshot, checkpoint, digest. `weights_of` less than `step`: first back to the weights and optimizer of that step, whose
+    checkpoint is there; they are from then on those of `step`."""
 
     run: str
     round: int
     step: int
+    weights_of: int
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunCheckpoint:
+    """Copy the state before anything else is done, and write it while training goes on; answered by CheckpointWritten or
+    CheckpointFailed."""
+
+    run: str
+    round: int
+    step: int
+    term: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,5 +264,5 @@ class Note:
     text: str
 
 
-Command = RunForward | RunApply | RunEvaluate | RunPromote | RunRestore | Say | Note
+Command = RunForward | RunApply | RunEvaluate | RunPromote | RunCheckpoint | RunRestore | Say | Note
 ScoringCommand = RunScore | RunInfer | Say | Note

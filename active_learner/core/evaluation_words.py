@@ -61,6 +61,8 @@ def misfit(here: Standing, message: TrainingMessage) -> str:
         return "STEP is for a single evaluator; this is one of a chain"
     if isinstance(message, Restore):
         return f"there is no checkpoint of step {step}"
+    if isinstance(message, Promote) and step == here.applied:
+        return f"there is no checkpoint of step {message.weights_of}, whose weights are wanted"
     graph = f"the graph of step {here.held} is kept" if here.held else "no graph is kept"
     return f"{kind} of step {step} does not fit: {here.applied} is applied, {graph}"
 
@@ -77,13 +79,13 @@ def refusal(role: str, message: Message, code: str, text: str, step: int | None 
     )
 
 
-def predictions(asked: Forward | Step, step: int, data: NDArray[Any]) -> Forward:
+def predictions(asked: Forward | Step, step: int, data: NDArray[Any], ticket: str) -> Forward:
     """The FORWARD that answers a FORWARD or STEP."""
     return Forward(
         term=asked.term,
         step=step,
         status=Status.TRAIN,
-        ticket="",
+        ticket=ticket,
         round=asked.round,
         epoch=asked.epoch,
         batch=asked.batch,
@@ -94,5 +96,5 @@ def predictions(asked: Forward | Step, step: int, data: NDArray[Any]) -> Forward
 
 def identity(message: Message) -> tuple[object, ...]:
     """Two messages of the same identity ask for the same thing."""
-    names = ("term", "step", "ticket", "run", "round")
+    names = ("term", "step", "ticket", "run", "round", "weights_of")
     return (type(message), *(getattr(message, name, None) for name in names))

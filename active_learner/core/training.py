@@ -306,12 +306,12 @@ class TrainingMachine(Machine[Event, Command]):
         self._log.end_steps()
         if not self._log.has_result(plan) and plan.round % self._validate_every == 0:
             return self._say("validating", [Validate(plan.round, again=False)], at)
-        return self._say("promoting", [SendPromote(plan.round, plan.last_step)], at)
+        return self._say("promoting", [SendPromote(plan.round, plan.last_step, plan.last_step)], at)
 
     def _promote(self, event: ValidationDone) -> list[Command]:
         self._log.validated(event)
         plan = self._present_plan()
-        return self._say("promoting", [SendPromote(plan.round, plan.last_step)], event.at)
+        return self._say("promoting", [SendPromote(plan.round, plan.last_step, plan.last_step)], event.at)
 
     def _hear_promoted(self, event: PromotedHeard) -> list[Command]:
         self._log.digests[event.role] = event.digest

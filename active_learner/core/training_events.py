@@ -219,6 +219,8 @@ class Validate:
 class SendPromote:
     round: int
     step: int
+    weights_of: int
+    """`step`; a lower one: its weights go on in the place of what the round came to."""
 
 
 @dataclass(frozen=True, slots=True)

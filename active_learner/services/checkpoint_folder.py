@@ -1,4 +1,7 @@
-"""The checkpoints of one role in a run folder: which there are, which is newest, which may go. Knows names; not contents."""
+"""The checkpoints of one role in a run folder: which there are, which is newest, which may go. Knows names; not contents.
+
+Two threads come here, the engine's and that which writes while training goes on: one at a time gets in.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,21 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
-from active_learner.backends.base import Backend
+from active_learner.backends.base import Backend, EngineState
 
 
 class CheckpointFolder:
-    """checkpoints/<role>-<step, 10 digits>.safetensors; the newest `kept` stay."""
+    """checkpoints/<role>-<step, 10 digits>.safetensors; the newest `kept` stay, and that of the weights that score."""
 
     def __init__(self, folder: Path, role: str, kept: int) -> None:
         self._folder, self._role, self._kept = folder, role, kept
         self._name = re.compile(rf"{re.escape(role)}-(\d{{10}})\.safetensors")
         self._damaged: set[int] = set()
+        self._lock = Lock()
+        self.era = 0
+        """Counts promotions and restorations: a state that was captured before one must not be written after it."""
 
     def path(self, step: int) -> Path:
         return self._folder / f"{self._role}-{step:010d}.safetensors"
@@ -47,28 +54,63 @@ class CheckpointFolder:
             else:
                 return
 
-    def save(self, backend: Backend, run: str, plan_round: int) -> tuple[int, ...]:
-        """Write the present state as promoted, let the oldest go. Raises: OSError, ValueError (nothing changed)."""
-        backend.save(self.path(backend.applied), run, plan_round)
-        self._damaged.discard(backend.applied)
-        for step in self.steps()[: -self._kept]:
-            self.path(step).unlink(missing_ok=True)
+    def keep(self, state: EngineState, run: str, term: int, plan_round: int, era: int) -> None:
+        """Write a state of the middle of a round. Raises: OSError, ValueError (nothing changed), also when a promotion or a
+        restoration came between."""
+        with self._lock:
+            if era != self.era:
+                raise ValueError("the weights went another way meanwhile")
+            self._write(state, run, term, plan_round, scoring=state.facts["model_version"])
+
+    def promote(self, backend: Backend, run: str, term: int, plan_round: int) -> tuple[int, ...]:
+        """Write the present state and have it score. Raises: OSError, ValueError (nothing changed)."""
+        with self._lock:
+            state = backend.capture(promoted=True)
+            self._write(state, run, term, plan_round, scoring=backend.model_version)  # first: this may fail
+            self.era += 1
+            backend.promote()
+        return self.steps()
+
+    def promote_older(
+        self, backend: Backend, step: int, weights_of: int, run: str, term: int, plan_round: int
+    ) -> tuple[int, ...]:
+        """Write the checkpoint of `weights_of` as that of `step`, and go on from it. Raises: OSError; ValueError (nothing
+        changed; when that checkpoint is damaged, it counts as such)."""
+        with self._lock:
+            try:
+                state = EngineState.read(self.path(weights_of), run).as_of(step)
+            except ValueError:
+                self._damaged.add(weights_of)
+                raise
+            self._write(state, run, term, plan_round, scoring=weights_of)
+            self.era += 1
+            backend.load(self.path(step), run)
         return self.steps()
 
     def restore(self, backend: Backend, run: str, step: int, seed: int) -> tuple[int, ...]:
         """Go back to `step`. Later checkpoints are renamed to *.abandoned: after a crash the newest must not be one of a
         future that the trainer has given up. Raises: ValueError (nothing changed, the file counts as damaged)."""
-        if step in self.steps():
-            try:
-                backend.load(self.path(step), run)
-            except ValueError:
-                self._damaged.add(step)
-                raise
-        elif step == 0:
-            backend.reset(seed)
-        else:
-            raise ValueError(f"there is no checkpoint of step {step}")
-        for later in self.steps():
-            if later > step:
-                self.path(later).replace(self.path(later).with_suffix(".abandoned"))
+        with self._lock:
+            if step in self.steps():
+                try:
+                    backend.load(self.path(step), run)
+                except ValueError:
+                    self._damaged.add(step)
+                    raise
+            elif step == 0:
+                backend.reset(seed)
+            else:
+                raise ValueError(f"there is no checkpoint of step {step}")
+            self.era += 1
+            for later in self.steps():
+                if later > step:
+                    self.path(later).replace(self.path(later).with_suffix(".abandoned"))
         return self.steps()
+
+    def _write(self, state: EngineState, run: str, term: int, plan_round: int, scoring: int) -> None:
+        """And let the oldest go; `scoring`: step of the weights that score now, to which a rollback goes back."""
+        state.write(self.path(state.step), run, term, plan_round)
+        self._damaged.discard(state.step)
+        for step in self.steps()[: -self._kept]:
+            if step != scoring:
+                self.path(step).unlink(missing_ok=True)

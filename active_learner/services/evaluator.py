@@ -5,6 +5,7 @@ Knows rooms and the engine's promise; decides nothing (core/evaluation.py and co
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import deque
@@ -16,12 +17,15 @@ import numpy as np
 
 from active_learner.backends.base import Backend, Evaluation
 from active_learner.core import evaluation_events as told
+from active_learner.core.checkpointing import CheckpointRule
 from active_learner.core.evaluation import EvaluationMachine
 from active_learner.core.evaluation_events import Heard, Place
 from active_learner.core.measures import Reading, counted, gauge
 from active_learner.core.scoring import ScoringMachine
+from active_learner.crash_points import reach
 from active_learner.peer import Peer, Received
 from active_learner.services.checkpoint_folder import CheckpointFolder
+from active_learner.services.checkpoint_writer import CheckpointWriter
 from active_learner.services.engine_lane import EngineLane
 from active_learner.services.shell import Service, meet
 from protocol.errors import LocalProtocolError, RefusalCode
@@ -55,8 +59,9 @@ class Evaluator(Service):
         place: Place,
         rooms: EvaluatorRooms,
         seed: int,
+        rule: CheckpointRule | None = None,
     ) -> None:
-        """`seed`: of the run, for a restore to step 0."""
+        """`seed`: of the run, for a restore to step 0. `rule` None: checkpoints only when promoted."""
         super().__init__()
         self._peer, self._backend, self._checkpoints = peer, backend, checkpoints
         self._place, self._rooms, self._seed = place, rooms, seed
@@ -72,15 +77,22 @@ class Evaluator(Service):
             model_version=backend.model_version,
             restorable=checkpoints.steps(),
             width=backend.width,
+            term=backend.term,
+            rule=rule,
         )
+        self._writer = CheckpointWriter(backend, checkpoints, self._lane, lambda done: self._feed(self.machine, done))
         self.scoring = ScoringMachine(place)
-        self._does: dict[type[Any], Callable[[Any], None]] = {
+        self._does = self._commands()
+
+    def _commands(self) -> dict[type[Any], Callable[[Any], None]]:
+        return {
             told.Say: lambda say: self._say(say.room, say.message),
             told.Note: lambda note: self._note(note.level, note.text),
             told.RunForward: self._forward,
             told.RunApply: self._apply,
             told.RunEvaluate: self._evaluate,
             told.RunPromote: self._promote,
+            told.RunCheckpoint: self._writer.start,
             told.RunRestore: self._restore,
             told.RunScore: self._score,
             told.RunInfer: self._infer,
@@ -97,6 +109,7 @@ class Evaluator(Service):
 
     async def stop(self) -> None:
         self._lane.close()
+        self._writer.close()
         await self._peer.close()
 
     def readings(self) -> Iterator[Reading]:
@@ -117,7 +130,7 @@ class Evaluator(Service):
             isinstance(message, Forward) and message.status == Status.SCORE
         )
         machine = self.scoring if is_scoring else self.machine
-        self._feed(machine, Heard(message, received.room, name, role))
+        self._feed(machine, Heard(message, received.room, name, role, asyncio.get_running_loop().time()))
 
     def _feed(self, machine: EvaluationMachine | ScoringMachine, event: Any) -> None:
         """Events that come of an event (quick work is done at once) are handled after it, not inside it."""
@@ -164,22 +177,35 @@ class Evaluator(Service):
         self._lane.submit(kind, work, done)
 
     def _forward(self, run: told.RunForward) -> None:
-        self._train("forward", lambda: self._backend.forward(run.step, run.seed, run.batch), told.Forwarded)
+        def work() -> Any:
+            predictions = self._backend.forward(run.step, run.seed, run.batch)
+            reach("evaluator.forward_made")
+            return predictions
+
+        self._train("forward", work, told.Forwarded)
 
     def _apply(self, run: told.RunApply) -> None:
-        backend = self._backend
-        self._train("apply", lambda: backend.apply(run.step, run.gradient, run.want_input_gradient), told.Applied)
+        def work() -> Any:
+            reach("evaluator.before_apply")
+            slope = self._backend.apply(run.step, run.gradient, run.want_input_gradient)
+            reach("evaluator.after_apply")
+            return slope
+
+        self._train("apply", work, told.Applied)
 
     def _evaluate(self, run: told.RunEvaluate) -> None:
         self._train("evaluate", lambda: self._backend.evaluate(run.batch), told.Evaluated)
 
     def _promote(self, run: told.RunPromote) -> None:
+        backend, folder = self._backend, self._checkpoints
+
         def work() -> told.Promotion:
-            steps = self._checkpoints.save(
-                self._backend, run.run, run.round
-            )  # first: it may fail, and changes nothing then
-            self._backend.promote()
-            return told.Promotion(self._backend.digest(), steps)
+            if run.weights_of == run.step:
+                steps = folder.promote(backend, run.run, run.term, run.round)
+            else:
+                steps = folder.promote_older(backend, run.step, run.weights_of, run.run, run.term, run.round)
+            reach("evaluator.promoted")
+            return told.Promotion(backend.digest(), steps)
 
         self._train("promote", work, lambda promotion: promotion)
 
@@ -188,6 +214,7 @@ class Evaluator(Service):
 
         def work() -> told.Restored:
             steps = self._checkpoints.restore(backend, run.run, run.step, self._seed)
+            reach("evaluator.restored")
             return told.Restored(backend.applied, backend.model_version, steps)
 
         self._train("restore", work, lambda restored: restored)

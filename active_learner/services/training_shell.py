@@ -251,7 +251,7 @@ class TrainingShell:
         self.handle(told.ValidationDone(validation.round, found.accuracy, found.loss, found.calibration_error, at))
 
     def _send_promote(self, command: told.SendPromote) -> None:
-        message = Promote(self.machine.term, self._settings.run, command.round, command.step)
+        message = Promote(self.machine.term, self._settings.run, command.round, command.step, command.weights_of)
         self._say(self._settings.traininput, message)
 
 

@@ -107,6 +107,8 @@ class Promote(Message):
     run: str
     round: int
     step: int
+    weights_of: int
+    """`step`; a lower one: go back to the weights and optimizer of that step first, and stand at `step` all the same."""
 
 
 @dataclass(frozen=True, slots=True)

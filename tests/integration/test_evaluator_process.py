@@ -108,7 +108,7 @@ async def steps(peer: Peer, first: int, last: int) -> Any:
         message = Step(1, step, slope(step, predictions), 0, 0, 0, SEED, batch(step + 1))
         predictions = (await asked(peer, "traininput", message, Forward, step + 1)).data
     await asked(peer, "trainoutput", Gradient(1, last, slope(last, predictions)), Gradient, last)
-    return await asked(peer, "traininput", Promote(1, "r", 0, last), Promoted, last)
+    return await asked(peer, "traininput", Promote(1, "r", 0, last, last), Promoted, last)
 
 
 async def trainer_at(address: str) -> Peer:

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from active_learner.core import evaluation_events as told
+from active_learner.core.checkpointing import CheckpointRule
 from active_learner.core.evaluation import EvaluationMachine
 from active_learner.core.evaluation_events import Heard, Place
 from protocol.messages import Forward, Gradient, Message, Position, PositionRequest, Promote, Promoted, Restore, Status
@@ -41,7 +42,9 @@ class Engine:
 
     weights: Weights = ()
     held: tuple[int, float] | None = None
-    saved: dict[int, Weights] = field(default_factory=dict)
+    saved: dict[int, tuple[Weights, int]] = field(default_factory=dict)
+    """Step -> weights, and step of those that score."""
+    version: int = 0
 
     def run(self, command: Any) -> Any:
         match command:
@@ -56,13 +59,17 @@ class Engine:
                 self.held = None
                 return told.Applied(gradient * 2)
             case told.RunPromote(step=step):
-                self.saved = {step: self.weights, **{k: v for k, v in self.saved.items() if k > step - 2 * ROUND}}
+                self.keep(step, self.weights, step)
+                self.version = step
                 return told.Promotion("digest", tuple(sorted(self.saved)))
             case told.RunRestore(step=step):
-                self.weights, self.held = self.saved.get(step, ()) if step else (), None
+                (self.weights, self.version), self.held = self.saved[step] if step else ((), 0), None
                 self.saved = {k: v for k, v in self.saved.items() if k <= step}
-                return told.Restored(step, step, tuple(sorted(self.saved)))
+                return told.Restored(step, self.version, tuple(sorted(self.saved)))
         raise AssertionError(command)
+
+    def keep(self, step: int, weights: Weights, version: int) -> None:
+        self.saved = {**{k: v for k, v in self.saved.items() if k > step - 2 * ROUND}, step: (weights, version)}
 
 
 class Evaluator:
@@ -74,17 +81,27 @@ class Evaluator:
     def start(self) -> None:
         """A new process with what is on the disk."""
         newest = max(self.engine.saved, default=0)
-        self.engine = Engine(self.engine.saved.get(newest, ()), None, self.engine.saved)
-        run = "r" if newest else ""
+        weights, version = self.engine.saved.get(newest, ((), 0))
+        self.engine = Engine(weights, None, self.engine.saved, version)
         self.machine = self._kind(
-            self.place, run=run, applied=newest, model_version=newest, restorable=tuple(sorted(self.engine.saved))
+            self.place,
+            run="r" if newest else "",
+            applied=newest,
+            model_version=version,
+            restorable=tuple(sorted(self.engine.saved)),
+            rule=CheckpointRule(2, 1000.0),
         )
         self.work: list[Any] = []
+        self.writing: tuple[int, Weights, int] | None = None
 
     def feed(self, event: Any) -> None:
         for command in self.machine.handle(event):
             if isinstance(command, told.Say):
                 self.world.say(command.room, command.message, self.place.role)
+            elif isinstance(command, told.RunCheckpoint):
+                assert self.writing is None, "one is written at a time"
+                assert command.step == len(self.engine.weights)
+                self.writing = (command.step, self.engine.weights, self.engine.version)
             elif not isinstance(command, told.Note):
                 self.work.append(command)
         assert len(self.work) <= 1, "the engine has one thing to do at a time"
@@ -92,7 +109,17 @@ class Evaluator:
 
     def finish_work(self) -> None:
         if self.work:
+            goes_another_way = isinstance(self.work[0], told.RunRestore | told.RunPromote)
             self.feed(self.engine.run(self.work.pop()))
+            if goes_another_way and self.writing is not None:
+                step, self.writing = self.writing[0], None
+                self.feed(told.CheckpointFailed(step, "the weights went another way"))
+
+    def finish_writing(self) -> None:
+        if self.writing is not None:
+            self.engine.keep(*self.writing)
+            step, self.writing = self.writing[0], None
+            self.feed(told.CheckpointWritten(step, tuple(sorted(self.engine.saved))))
 
 
 OFTEN = 6
@@ -164,7 +191,7 @@ class Trainer:
         saved = at_start and all(applied == p.model_version for p in self.positions.values())
         if applied % ROUND == 0 and applied and not saved:
             self.step, self.promoted = applied, set()
-            self._say("promoted", "traininput", Promote(self.term, "r", applied // ROUND, applied))
+            self._say("promoted", "traininput", Promote(self.term, "r", applied // ROUND, applied, applied))
         else:
             self._forward(applied + 1)
 
@@ -215,8 +242,10 @@ class World:
         what = random.random()
         if what < 0.45 and self.wire:
             self.deliver(random.randrange(min(len(self.wire), 4)))
-        elif what < 0.70:
+        elif what < 0.67:
             random.choice(sorted(self.evaluators.items()))[1].finish_work()
+        elif what < 0.70:
+            random.choice(sorted(self.evaluators.items()))[1].finish_writing()
         elif what < 0.78 and self.wire:
             self.deliver(random.randrange(len(self.wire)), keep=True)
         elif what < 0.86 and self.wire:

@@ -18,6 +18,7 @@ FAULTS = st.builds(
     drop=st.sampled_from([0.0, 0.2, 0.5]),
     repeat=st.sampled_from([0.0, 0.2, 0.5]),
     delay_s=st.sampled_from([0.0, 1.0, 6.0]),
+    full_disk=st.sampled_from([0.0, 0.3]),
     kill_evaluator=st.sampled_from([0.0, 0.05]),
     kill_trainer=st.sampled_from([0.0, 0.03]),
 )

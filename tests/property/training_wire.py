@@ -18,6 +18,7 @@ import numpy as np
 
 from active_learner.core import evaluation_events as e
 from active_learner.core import training_events as t
+from active_learner.core.checkpointing import CheckpointRule
 from active_learner.core.evaluation import EvaluationMachine
 from active_learner.core.records import Plan, RoundResult
 from active_learner.core.schedule import place_of
@@ -63,17 +64,19 @@ class Engine:
     """Weights, checkpoints on a disk that survives, and the kept graph."""
 
     stage: int
-    disk: dict[int, int] = field(default_factory=dict)
+    disk: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    """Step -> weights, step of those that score, and their weights."""
     weights: int = 0
     applied: int = 0
     version: int = 0
+    scoring: int = 0
     graph: tuple[int, int] = (0, 0)
     history: list[int] = field(default_factory=list)
 
     def load(self, step: int) -> None:
-        self.weights = self.disk[step] if step else mix("made", self.stage)
-        self.applied = self.version = step
-        self.graph = (0, 0)
+        made = mix("made", self.stage)
+        self.weights, self.version, self.scoring = self.disk[step] if step else (made, 0, made)
+        self.applied, self.graph = step, (0, 0)
 
     def forward(self, step: int, seed: int, batch: Numbers) -> Numbers:
         predicted = mix("forward", self.weights, self.stage, step, seed, batch)
@@ -88,11 +91,25 @@ class Engine:
         self.history.append(step)
         return np.array([[before]], np.float64)
 
-    def promote(self) -> None:
-        self.disk[self.applied] = self.weights
-        self.version = self.applied
+    def keep(self) -> None:
+        """In the middle of a round."""
+        self.disk[self.applied] = (self.weights, self.version, self.scoring)
+        self._clear(self.version)
+
+    def promote(self, weights_of: int) -> None:
+        if weights_of != self.applied:
+            self.weights, self.graph = self.disk[weights_of][0], (0, 0)
+        self.disk[self.applied] = (self.weights, self.applied, self.weights)
+        self._clear(self.version)
+        self.version, self.scoring = self.applied, self.weights
+
+    def _clear(self, scoring: int) -> None:
         for step in sorted(self.disk)[:-2]:
-            del self.disk[step]
+            if step != scoring:
+                del self.disk[step]
+
+    def abandon(self, step: int) -> None:
+        self.disk = {one: kept for one, kept in self.disk.items() if one <= step}
 
 
 def reference(rounds: int, stages: int) -> list[int]:
@@ -117,6 +134,7 @@ class Faults:
     drop: float = 0.0
     repeat: float = 0.0
     delay_s: float = 0.0
+    full_disk: float = 0.0
     kill_evaluator: float = 0.0
     kill_trainer: float = 0.0
 
@@ -167,6 +185,7 @@ class Wire:
             applied=engine.applied,
             model_version=engine.version,
             restorable=tuple(sorted(engine.disk)),
+            rule=CheckpointRule(2, 1.5),
         )
 
     def _new_trainer(self) -> None:
@@ -229,7 +248,7 @@ class Wire:
             self._trainer_hears(room, message)
         for stage, role in enumerate(self.roles):
             if sender != role and room in ("t0", f"t{stage}", f"t{stage + 1}"):
-                heard = e.Heard(message, room, sender, sender)
+                heard = e.Heard(message, room, sender, sender, self.now)
                 self._evaluate(stage, heard)
 
     # --- the evaluators' shell
@@ -254,10 +273,17 @@ class Wire:
             case e.RunEvaluate():
                 return e.Evaluated(np.array([[0.0]]))
             case e.RunPromote():
-                engine.promote()
+                engine.promote(command.weights_of)
                 return e.Promotion(f"{engine.weights:x}", tuple(sorted(engine.disk)))
+            case e.RunCheckpoint():
+                assert command.step == engine.applied
+                if self.random.random() < self.faults.full_disk:
+                    return e.CheckpointFailed(command.step, "full")
+                engine.keep()
+                return e.CheckpointWritten(command.step, tuple(sorted(engine.disk)))
             case e.RunRestore():
                 engine.load(command.step)
+                engine.abandon(command.step)
                 return e.Restored(engine.applied, engine.version, tuple(sorted(engine.disk)))
         raise AssertionError(command)
 
@@ -336,7 +362,7 @@ class Wire:
             case t.SendGradient():
                 self.say("trainer", f"t{len(self.roles)}", Gradient(term, command.step, command.gradient))
             case t.SendPromote():
-                self.say("trainer", "t0", Promote(term, RUN, command.round, command.step))
+                self.say("trainer", "t0", Promote(term, RUN, command.round, command.step, command.weights_of))
         return []
 
     def _trainer_hears(self, room: str, message: Message) -> None:

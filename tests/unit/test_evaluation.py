@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from active_learner.core.evaluation import WAITING_LIMIT, EvaluationMachine
+from active_learner.core.checkpointing import CheckpointRule
+from active_learner.core.evaluation import EvaluationMachine
 from active_learner.core.evaluation_events import (
     Applied,
+    CheckpointFailed,
+    CheckpointWritten,
     Evaluated,
     Forwarded,
     Heard,
@@ -22,11 +25,13 @@ from active_learner.core.evaluation_events import (
     Promotion,
     Restored,
     RunApply,
+    RunCheckpoint,
     RunForward,
     RunPromote,
     RunRestore,
     Say,
 )
+from active_learner.core.evaluation_triggers import WAITING_LIMIT
 from active_learner.core.machine import Machine
 from active_learner.errors import InvalidTransition
 from protocol.messages import (
@@ -88,10 +93,10 @@ def gradient(step: int, *, term: int = 1) -> Gradient:
     return Gradient(term, step, array(-1.0))
 
 
-def heard(message: Message, room: str = "", name: str = "trainer", role: str = "trainer") -> Heard:
+def heard(message: Message, room: str = "", name: str = "trainer", role: str = "trainer", at: float = 0.0) -> Heard:
     if not room:
         room = "trainoutput" if isinstance(message, Gradient) else "traininput"
-    return Heard(message, room, name, role)
+    return Heard(message, room, name, role, at)
 
 
 def said(commands: list[Any]) -> list[str]:
@@ -164,7 +169,7 @@ def without_any_training_it_serves_another_run_even_of_a_lower_term() -> None:
 def with_checkpoints_it_refuses_another_run_to_whoever_asked() -> None:
     machine = ready(applied=5, restorable=(5,))
     text = "evaluator has checkpoints of run r, not of run s"
-    for message in (PositionRequest(2, "s"), Restore(2, "s", "evaluator", 0), Promote(2, "s", 0, 5)):
+    for message in (PositionRequest(2, "s"), Restore(2, "s", "evaluator", 0), Promote(2, "s", 0, 5, 5)):
         told = machine.handle(heard(message, name="trainer-2"))
         step = getattr(message, "step", 0)
         assert said(told) == [say("@trainer-2", refused("wrong_run", step, text, term=2))]
@@ -174,7 +179,7 @@ def with_checkpoints_it_refuses_another_run_to_whoever_asked() -> None:
 @scenario
 def before_the_run_is_known_steps_and_promotions_are_answered_by_a_position() -> None:
     machine = EvaluationMachine(ALONE, width=1)
-    for message in (forward(1), gradient(1), step_message(1), Promote(1, "r", 0, 1)):
+    for message in (forward(1), gradient(1), step_message(1), Promote(1, "r", 0, 1, 1)):
         (command,) = machine.handle(heard(message))
         assert "before any POSITION_REQUEST" in command.message.why
         assert command.message.run == ""
@@ -186,7 +191,7 @@ def a_lower_term_is_refused_and_changes_nothing() -> None:
     machine.handle(heard(forward(1, term=2)))
     machine.handle(Forwarded(array(0.25)))
     text = "term 1 is over: this evaluator serves term 2"
-    for message in (gradient(1), forward(1), step_message(1), Promote(1, "r", 0, 1), PositionRequest(1, "r")):
+    for message in (gradient(1), forward(1), step_message(1), Promote(1, "r", 0, 1, 1), PositionRequest(1, "r")):
         step = getattr(message, "step", 0)
         assert said(machine.handle(heard(message, name="old"))) == [say("@old", refused("stale_term", step, text))]
     assert (machine.phase, machine.held) == ("holding", 1)
@@ -385,28 +390,28 @@ def a_refused_validation_is_told_with_its_ticket() -> None:
 @scenario
 def a_promotion_saves_and_says_the_digest_and_a_repeat_gets_the_same() -> None:
     machine = ready(applied=3)
-    assert said(machine.handle(heard(Promote(1, "r", 2, 3)))) == said([RunPromote("r", 2, 3)])
+    assert said(machine.handle(heard(Promote(1, "r", 2, 3, 3)))) == said([RunPromote("r", 2, 3, 3, 1)])
     promoted = [say("@trainer", Promoted(1, "evaluator", 2, 3, "abc"))]
     assert said(machine.handle(Promotion("abc", (1, 3)))) == promoted
-    assert said(machine.handle(heard(Promote(1, "r", 2, 3)))) == promoted
+    assert said(machine.handle(heard(Promote(1, "r", 2, 3, 3)))) == promoted
     assert (machine.model_version, machine.restorable) == (3, (1, 3))
-    assert said(machine.handle(heard(Promote(1, "r", 3, 3)))) == said([RunPromote("r", 3, 3)])
+    assert said(machine.handle(heard(Promote(1, "r", 3, 3, 3)))) == said([RunPromote("r", 3, 3, 3, 1)])
 
 
 @scenario
 def a_promotion_of_another_step_is_answered_by_a_position() -> None:
     why = "PROMOTE of step 4 does not fit: 3 is applied, no graph is kept"
-    misfit(ready(applied=3), Promote(1, "r", 2, 4), why, applied=3)
+    misfit(ready(applied=3), Promote(1, "r", 2, 4, 4), why, applied=3)
 
 
 @scenario
 def a_promotion_that_cannot_be_saved_is_refused_and_may_be_tried_again() -> None:
     machine = ready(applied=3)
-    machine.handle(heard(Promote(1, "r", 2, 3)))
+    machine.handle(heard(Promote(1, "r", 2, 3, 3)))
     told = machine.handle(Impossible("failed", "disk full"))
     assert said(told)[0] == say("@trainer", refused("failed", 3, "disk full"))
     assert machine.model_version == 0
-    assert said(machine.handle(heard(Promote(1, "r", 2, 3)))) == said([RunPromote("r", 2, 3)])
+    assert said(machine.handle(heard(Promote(1, "r", 2, 3, 3)))) == said([RunPromote("r", 2, 3, 3, 1)])
 
 
 @scenario
@@ -444,6 +449,146 @@ def a_damaged_checkpoint_is_not_offered_again() -> None:
     told = machine.handle(Impossible("failed", "checkpoint x is damaged", (4,)))
     assert said(told)[0] == say("@trainer", position("checkpoint x is damaged", applied=9, restorable=(4,)))
     assert (machine.phase, machine.applied) == ("ready", 9)
+
+
+@scenario
+def a_promotion_of_older_weights_goes_back_to_them_and_stands_at_its_step() -> None:
+    machine = holding(step=9, restorable=(4, 7), model_version=4)
+    assert said(machine.handle(heard(Promote(1, "r", 2, 8, 4)))) == said([RunPromote("r", 2, 8, 4, 1)])
+    told = machine.handle(Promotion("old", (4, 7, 8)))
+    assert said(told) == [say("@trainer", Promoted(1, "evaluator", 2, 8, "old"))]
+    assert (machine.phase, machine.applied, machine.model_version, machine.held) == ("ready", 8, 8, 0)
+    assert said(machine.handle(heard(forward(9)))) == said([RunForward(9, 7, array(0.5))])
+
+
+@scenario
+def a_promotion_of_weights_without_a_checkpoint_is_answered_by_a_position() -> None:
+    why = "there is no checkpoint of step 4, whose weights are wanted"
+    misfit(ready(applied=8, restorable=(7,)), Promote(1, "r", 2, 8, 4), why, applied=8, restorable=(7,))
+
+
+@scenario
+def a_promotion_of_weights_whose_checkpoint_is_damaged_is_answered_by_a_position() -> None:
+    machine = ready(applied=8, restorable=(4, 7))
+    machine.handle(heard(Promote(1, "r", 2, 8, 4)))
+    told = machine.handle(Impossible("failed", "checkpoint x is damaged", (7,)))
+    assert said(told)[0] == say("@trainer", position("checkpoint x is damaged", applied=8, restorable=(7,)))
+    machine = ready(applied=8, restorable=(4, 7))
+    machine.handle(heard(Promote(1, "r", 2, 8, 4)))
+    told = machine.handle(Impossible("failed", "disk full", (4, 7)))
+    assert said(told)[0] == say("@trainer", refused("failed", 8, "disk full"))
+
+
+# --- checkpoints in the middle of a round
+
+
+def stepped(machine: EvaluationMachine, last: int, *, at: float = 0.0) -> list[str]:
+    """Every step up to `last` by two trips; all that was done beside answering."""
+    commands: list[Any] = []
+    for step in range(machine.applied + 1, last + 1):
+        commands += machine.handle(heard(forward(step), at=at))
+        commands += machine.handle(Forwarded(array(0.25)))
+        commands += machine.handle(heard(gradient(step)))
+        commands += machine.handle(Applied(None))
+    return said([command for command in commands if isinstance(command, RunCheckpoint | Note)])
+
+
+@scenario
+def the_state_is_kept_after_so_many_steps_and_not_again_before_it_is_written() -> None:
+    machine = ready(applied=5, rule=CheckpointRule(3, 100.0))
+    assert stepped(machine, 7) == []
+    assert stepped(machine, 12) == said([RunCheckpoint("r", 0, 8, 1)])
+    assert machine.handle(CheckpointWritten(8, (5, 8))) == []
+    assert (machine.restorable, machine.checkpoints) == ((5, 8), 1)
+    assert stepped(machine, 13) == said([RunCheckpoint("r", 0, 13, 1)])
+
+
+@scenario
+def the_state_is_kept_when_its_oldest_step_was_begun_so_long_ago() -> None:
+    machine = ready(rule=CheckpointRule(100, 2.0))
+    assert stepped(machine, 1, at=50.0) == []
+    assert stepped(machine, 2, at=51.9) == []
+    assert stepped(machine, 3, at=52.0) == said([RunCheckpoint("r", 0, 3, 1)])
+    machine.handle(CheckpointWritten(3, (3,)))
+    assert stepped(machine, 4, at=60.0) == []
+
+
+@scenario
+def a_fused_step_is_kept_before_the_next_forward() -> None:
+    machine = ready(rule=CheckpointRule(1, 100.0))
+    machine.handle(heard(forward(1)))
+    machine.handle(Forwarded(array(0.25)))
+    machine.handle(heard(step_message(1)))
+    assert said(machine.handle(Applied(None))) == said([RunCheckpoint("r", 0, 1, 1), RunForward(2, 7, array(0.5))])
+
+
+@scenario
+def a_checkpoint_that_cannot_be_written_is_told_ever_more_seldom_and_tried_after_as_many_steps() -> None:
+    machine = ready(rule=CheckpointRule(2, 100.0))
+    told = []
+    for step in range(2, 19, 2):
+        assert stepped(machine, step) == said([RunCheckpoint("r", 0, step, 1)])
+        told += machine.handle(CheckpointFailed(step, "disk full"))
+    assert [note.text for note in told] == [
+        f"no checkpoint of step {step}: disk full; {count} such failures so far"
+        for step, count in ((2, 1), (4, 2), (8, 4), (16, 8))
+    ]
+    assert (machine.failed_checkpoints, machine.checkpoints, machine.restorable) == (9, 0, ())
+
+
+@scenario
+def promotions_and_restorations_begin_the_counting_again() -> None:
+    machine = ready(rule=CheckpointRule(3, 100.0))
+    stepped(machine, 2)
+    machine.handle(heard(Promote(1, "r", 0, 2, 2)))
+    machine.handle(Promotion("d", (2,)))
+    assert stepped(machine, 4) == []
+    machine.handle(heard(Restore(1, "r", "evaluator", 2)))
+    machine.handle(Restored(2, 2, (2,)))
+    assert stepped(machine, 5) == said([RunCheckpoint("r", 0, 5, 1)])
+
+
+@scenario
+def the_first_stage_says_when_and_the_others_follow() -> None:
+    lower, upper = ready(LOWER, rule=CheckpointRule(1, 100.0)), ready(UPPER, rule=CheckpointRule(100, 0.0))
+    lower.handle(heard(forward(1)))
+    (passed,) = lower.handle(Forwarded(array(0.25)))
+    assert isinstance(passed, Say)
+    assert said([passed]) == [say("middle", forward(1, data=0.25, ticket="checkpoint"))]
+    upper.handle(heard(passed.message, "middle", "lower", "lower"))
+    assert said(upper.handle(Forwarded(array(0.75)))) == [say("trainoutput", predictions(1, data=0.75))]
+    upper.handle(heard(gradient(1)))
+    assert said(upper.handle(Applied(array(0.5))))[0] == plain(RunCheckpoint("r", 0, 1, 1))
+    lower.handle(heard(gradient(1), "middle", "upper", "upper"))
+    assert said(lower.handle(Applied(None)))[0] == plain(RunCheckpoint("r", 0, 1, 1))
+
+
+@scenario
+def a_stage_behind_the_first_does_not_decide_for_itself() -> None:
+    upper = ready(UPPER, rule=CheckpointRule(1, 0.0))
+    upper.handle(heard(forward(1), "middle", "lower", "lower"))
+    upper.handle(Forwarded(array(0.75)))
+    upper.handle(heard(gradient(1)))
+    assert said(upper.handle(Applied(array(0.5)))) == [say("middle", Gradient(1, 1, array(0.5)))]
+
+
+@scenario
+def row_28_the_term_of_the_checkpoint_stays_after_a_restart() -> None:
+    machine = EvaluationMachine(ALONE, run="r", applied=4, model_version=4, restorable=(4,), term=7)
+    text = "term 6 is over: this evaluator serves term 7"
+    for message in (
+        PositionRequest(6, "r"),
+        Restore(6, "r", "evaluator", 0),
+        Promote(6, "r", 1, 4, 4),
+        forward(5, term=6),
+    ):
+        (refusal,) = machine.handle(heard(message))
+        assert isinstance(refusal, Say)
+        assert isinstance(refusal.message, StepRefused)
+        assert (refusal.message.code, refusal.message.text) == ("stale_term", text)
+    assert (machine.applied, machine.term) == (4, 7)
+    (told,) = machine.handle(heard(PositionRequest(7, "r")))
+    assert (told.message.applied, told.message.term) == (4, 7)  # type: ignore[union-attr]
 
 
 # --- chains
@@ -520,7 +665,7 @@ def only_the_trainer_tells_a_single_evaluator_what_to_do() -> None:
         PositionRequest(2**62, "r"),
         PositionRequest(1, "other"),
         Restore(1, "r", "evaluator", 0),
-        Promote(1, "r", 0, 0),
+        Promote(1, "r", 0, 0, 0),
     ]
     for role in ("labeler", "source", "evaluator", ""):
         for message in messages:

@@ -121,7 +121,7 @@ class Trainer:
 
     async def promote(self, step: int) -> Any:
         wanted = Promoted | StepRefused
-        return await self.ask("traininput", Promote(1, "r", 0, step), lambda m: isinstance(m, wanted))
+        return await self.ask("traininput", Promote(1, "r", 0, step, step), lambda m: isinstance(m, wanted))
 
 
 async def started(broker: MemoryBroker, folder: Path, backend: TorchBackend, place: Place = ALONE) -> Evaluator:

@@ -238,12 +238,12 @@ def test_nested_fields_are_named_by_their_path() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        Promote(1, "r", 0, np.int64(3)),  # type: ignore[arg-type]
-        Promote(1, "r", 0, True),
-        Promote(1, "r", 0, -1),
-        Promote(1, "r", 0, 10**5000),
-        Promote(1, "\ud800", 0, 1),
-        Promote(1, None, 0, 1),  # type: ignore[arg-type]
+        Promote(1, "r", 0, np.int64(3), 3),  # type: ignore[arg-type]
+        Promote(1, "r", 0, True, 3),
+        Promote(1, "r", 0, -1, 3),
+        Promote(1, "r", 0, 10**5000, 3),
+        Promote(1, "\ud800", 0, 1, 1),
+        Promote(1, None, 0, 1, 1),  # type: ignore[arg-type]
         Answer("a", "q", "me", 0, "dance", 3, 1.5),  # type: ignore[arg-type]
         Answer("a", "q", "me", 0, Action.ANSWER, 3, math.nan),
         Answer("a", "q", "me", 0, Action.ANSWER, 3, 10**400),

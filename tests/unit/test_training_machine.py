@@ -77,7 +77,7 @@ def in_validation() -> tuple[TrainingMachine, Plan]:
 
 def in_promotion() -> tuple[TrainingMachine, Plan]:
     one, first = in_validation()
-    assert one.handle(t.ValidationDone(1, 0.9, 0.3, 0.05, 1.0)) == [t.SendPromote(1, 4)]
+    assert one.handle(t.ValidationDone(1, 0.9, 0.3, 0.05, 1.0)) == [t.SendPromote(1, 4, 4)]
     return one, first
 
 
@@ -170,7 +170,7 @@ def test_every_phase_says_again_what_is_unanswered() -> None:
     validating, _ = in_validation()
     assert validating.handle(t.Tick(9.0)) == [t.Validate(1, again=True)]
     promoting, _ = in_promotion()
-    assert promoting.handle(t.Tick(9.0)) == [t.SendPromote(1, 4)]
+    assert promoting.handle(t.Tick(9.0)) == [t.SendPromote(1, 4, 4)]
 
 
 def test_ticks_without_a_deadline_do_nothing() -> None:
@@ -238,7 +238,7 @@ def test_a_dead_evaluator_is_replayed_through_earlier_rounds() -> None:
     for step in range(1, 5):
         one.handle(prediction(step))
         one.handle(gradient(step))
-    assert one.handle(t.AppliedHeard(2, 4, 0.0)) == [t.SendPromote(1, 4)]
+    assert one.handle(t.AppliedHeard(2, 4, 0.0)) == [t.SendPromote(1, 4, 4)]
     assert one.handle(t.PromotedHeard("evaluator", 2, 4, "d", 0.0)) == [t.SendForward(place_of(second, 5))]
 
 
@@ -246,7 +246,7 @@ def test_a_replay_that_comes_to_other_weights_is_told() -> None:
     first = plan()
     one = machine(history=[(first, result(first, digest="before"))])
     one.handle(t.StageJoined("evaluator", 0.0))
-    assert one.handle(position(4, version=0)) == [t.SendPromote(1, 4)]
+    assert one.handle(position(4, version=0)) == [t.SendPromote(1, 4, 4)]
     note, ready = one.handle(t.PromotedHeard("evaluator", 2, 4, "after", 0.0))
     assert isinstance(note, t.Note)
     assert note.level == "error"
@@ -275,7 +275,7 @@ def test_a_chain_is_promoted_when_every_stage_says_so() -> None:
     one = machine(roles=("front", "back"), history=[(first, result(first, "f+b"))])
     one.handle(t.StageJoined("front", 0.0))
     one.handle(position(4, role="front"))
-    assert one.handle(position(4, role="back")) == [t.SendPromote(1, 4)]
+    assert one.handle(position(4, role="back")) == [t.SendPromote(1, 4, 4)]
     assert one.handle(t.PromotedHeard("back", 2, 4, "b", 0.0)) == []
     assert one.handle(t.PromotedHeard("front", 2, 4, "f", 0.0)) == [t.ModelReady(4)]
 
