@@ -25,6 +25,7 @@ COMMANDS = {
     "ping": "Is the broker there?",
     "check": "Try a configuration and its network.",
     "labels": "Import and export labels.",
+    "store": "Verify, back up and upgrade the label store.",
     "melody": "Write the best melodies of a run as MIDI and WAV files.",
     "config": "Show a configuration, its schema, its reference.",
     "init": "Write a small experiment of your own.",
@@ -42,7 +43,7 @@ Exit codes:
   2  wrong usage
   3  configuration or network not valid
   4  broker or peer not reachable
-  5  store or role held by another process, or of another run
+  5  store or role held by another process; store of another run, damaged, rolled back, or on a failing disk
   130, 143  killed before it could stop gracefully
 """
 

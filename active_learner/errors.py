@@ -6,8 +6,9 @@ ActiveLearnerError               exit 1   failure
 ├── Unreachable                  exit 4   broker or peer not there
 ├── StoreError                   exit 5
 │   ├── StoreLocked              exit 5   another process writes to it
-│   └── WrongStore               exit 5   another run's, another experiment's, or a broken one
-├── LeaseHeld                    exit 5   the role is taken by a live peer
+│   ├── WrongStore               exit 5   another run's, another experiment's, damaged, or rolled back
+│   └── DiskFailed               exit 5   a write could not be made durable: nobody knows what is on the disk
+├── LeaseHeld                    exit 5   the role is taken by a live peer, the store by a newer trainer
 ├── BadLabel                     exit 1   a label outside the classes, a row that cannot be read
 ├── BadSample                    exit 1   shape or dtype is not the experiment's
 └── BadNetwork                   exit 3   a factory that cannot be imported, a network that does not fit
@@ -56,11 +57,15 @@ class StoreLocked(StoreError):
 
 
 class WrongStore(StoreError):
-    """The store belongs to another experiment, or cannot be read."""
+    """The store belongs to another experiment, cannot be read, or is not what it was."""
+
+
+class DiskFailed(StoreError):
+    """A write could not be made durable. Trying again would pretend that it was: the process ends and reads the disk anew."""
 
 
 class LeaseHeld(ActiveLearnerError):
-    """The role is held by a live peer."""
+    """The role is held by a live peer, or another process has taken the store over."""
 
     exit_code = 5
 

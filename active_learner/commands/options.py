@@ -78,6 +78,12 @@ def experiment(command: Command) -> Command:
     return config_argument(log_options(with_config))
 
 
+def rollback_option(command: Command) -> Command:
+    """--accept-rollback."""
+    text = "Go on with a store that is older than what had been committed (a backup was put back): the rest is lost."
+    return click.option("--accept-rollback", is_flag=True, help=text)(command)
+
+
 def loaded(config_name: str, sets: tuple[str, ...]) -> Config:
     """The checked configuration. Raises: ConfigError."""
     from active_learner.config import loading

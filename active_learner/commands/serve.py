@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from active_learner.commands.goals import check_goals, goal_options
-from active_learner.commands.options import experiment, metrics_options
+from active_learner.commands.options import experiment, metrics_options, rollback_option
 
 if TYPE_CHECKING:
     from active_learner.config.schema import Config
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 @click.command()
 @experiment
 @goal_options
+@rollback_option
 @metrics_options
 def command(
     config: Config,
     rounds: int | None,
     labels: int | None,
     until_accuracy: float | None,
+    accept_rollback: bool,
     metrics: tuple[str, int] | None,
 ) -> int:
     """Run the trainer of CONFIG: pool, labels and the rounds of training.
@@ -41,10 +43,11 @@ def command(
     if must_start_anew(config):
         logging.getLogger(__name__).info(why_anew(config, keep_aside(run_dir(config))))
     with memory_held(config):
-        return asyncio.run(_serve(config, Goals(rounds, labels, until_accuracy), metrics))
+        goals = Goals(rounds, labels, until_accuracy)
+        return asyncio.run(_serve(config, goals, metrics, accept_rollback))
 
 
-async def _serve(config: Config, goals: Goals, metrics: tuple[str, int] | None) -> int:
+async def _serve(config: Config, goals: Goals, metrics: tuple[str, int] | None, accept_rollback: bool) -> int:
     from active_learner.config.loading import address_of
     from active_learner.peer import Peer
     from active_learner.services.shell import run
@@ -58,10 +61,10 @@ async def _serve(config: Config, goals: Goals, metrics: tuple[str, int] | None) 
         address=address_of(config),
         connect_timeout_s=config.broker.connect_timeout_s,
     )
-    return await run(Trainer(parts_of(config, goals), peer), metrics)
+    return await run(Trainer(parts_of(config, goals, accept_rollback=accept_rollback), peer), metrics)
 
 
-def parts_of(config: Config, goals: Goals) -> TrainerParts:
+def parts_of(config: Config, goals: Goals, *, accept_rollback: bool = False) -> TrainerParts:
     """Everything that the trainer is made of. Raises: ConfigError, BadNetwork, BadSample."""
     from active_learner.config import run_folder
     from active_learner.config.loading import base_dir, run_dir
@@ -90,4 +93,5 @@ def parts_of(config: Config, goals: Goals) -> TrainerParts:
         run_dir=folder,
         goals=goals,
         write_report=lambda questions, labels: write_report(folder, questions, labels),
+        accept_rollback=accept_rollback,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from active_learner.commands.goals import check_goals, goal_options
-from active_learner.commands.options import experiment
+from active_learner.commands.options import experiment, rollback_option
 
 if TYPE_CHECKING:
     from active_learner.config.schema import Config
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.command("up")
 @experiment
 @goal_options
+@rollback_option
 @click.option("--new", is_flag=True, help="Keep the old run aside and start another.")
 @click.option(
     "--metrics-port",
@@ -42,6 +43,7 @@ def command(
     until_accuracy: float | None,
     new: bool,
     metrics_port: int | None,
+    accept_rollback: bool,
 ) -> int:
     """Start broker, trainer, evaluator, source and labeler of CONFIG, and follow them.
 
@@ -49,6 +51,7 @@ def command(
     """
     check_goals(config, until_accuracy)
     serve = _given({"--rounds": rounds, "--labels": labels, "--until-accuracy": until_accuracy})
+    serve += ["--accept-rollback"] if accept_rollback else []
     options = _log_options(context)
     return _up(config, serve, options, new, metrics_port)
 

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+REWRITTEN = 1024 * 1024
+"""Bytes at the end of a file that are written once more when it is opened: more than one append has (an import of 5,000 labels)."""
+
+
+class SyncError(OSError):
+    """An fsync failed: what is on the disk is not known, and a second fsync would succeed without having written anything
+    (the kernel marks the pages as clean). So nobody may try again: end, and read the disk anew."""
 
 
 class AppendFile:
@@ -12,24 +22,38 @@ class AppendFile:
 
     def __init__(self, path: Path, length: int) -> None:
         """`length`: what is good of it; anything behind is cut off. Raises: OSError."""
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self.length = length
-        self._trim()
-        sync_folder(path.parent)
+        try:
+            self._trim()
+            self._write_end_again()
+            sync_folder(path.parent)
+        except BaseException:
+            self.close()
+            raise
 
     def append(self, chunk: bytes, synced: bool = True) -> None:
         """Returns when it is on the disk; not `synced`: when the system has it, which a power cut may undo, a kill not. Raises:
-        OSError, with the file as it was."""
+        OSError, with the file as it was; SyncError, with nothing promised."""
         self._trim()
         try:
             self._write(chunk)
-            if synced:
-                os.fsync(self._descriptor)
         except OSError:
             with contextlib.suppress(OSError):  # what cannot be cut now is cut before the next write
                 self._trim()
             raise
+        if synced:
+            sync(self._descriptor)
         self.length += len(chunk)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process is in a block like this one. Raises: OSError."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def take_back(self, length: int) -> None:
         """Be as long as before the last append. Raises: OSError."""
@@ -39,8 +63,8 @@ class AppendFile:
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def _write(self, chunk: bytes) -> None:
-        view, at = memoryview(chunk), self.length
+    def _write(self, chunk: bytes, behind: int = 0) -> None:
+        view, at = memoryview(chunk), self.length - behind
         while view:
             written = os.pwrite(self._descriptor, view, at)
             view, at = view[written:], at + written
@@ -48,7 +72,13 @@ class AppendFile:
     def _trim(self) -> None:
         if os.fstat(self._descriptor).st_size > self.length:
             os.ftruncate(self._descriptor, self.length)
-            os.fsync(self._descriptor)
+            sync(self._descriptor)
+
+    def _write_end_again(self) -> None:
+        """Where the process before us ended by a SyncError, what we read may be in memory only."""
+        behind = min(self.length, REWRITTEN)
+        self._write(os.pread(self._descriptor, behind, self.length - behind), behind)
+        sync(self._descriptor)
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -59,7 +89,7 @@ def replace_file(path: Path, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
@@ -87,6 +117,14 @@ def sync_folder(folder: Path) -> None:
     """Make names in it durable. Raises: OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync(descriptor: int) -> None:
+    """Raises: SyncError."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        raise SyncError(error.errno, f"fsync failed: {error.strerror}") from error

@@ -6,11 +6,13 @@ What a crash left torn at the end was never acknowledged: it is cut off. A line 
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from active_learner.durable.files import AppendFile, replace_file, replaced
 from active_learner.errors import WrongStore
@@ -28,13 +30,32 @@ def dumps(form: Form) -> str:
     return json.dumps(form, separators=(",", ":"), ensure_ascii=False)
 
 
-def read(path: Path) -> tuple[list[Form], int, str]:
-    """The good lines, their length in bytes, and the last digest. A file that is not there is empty.
+class Lines(NamedTuple):
+    """The good lines of a journal."""
 
-    Raises: WrongStore when good lines follow a bad one.
-    """
+    forms: list[Form]
+    length: int
+    """In bytes."""
+    digests: list[str]
+    """Of each line."""
+
+    @property
+    def digest(self) -> str:
+        """The last one."""
+        return self.digests[-1] if self.digests else START
+
+
+def read(path: Path) -> tuple[list[Form], int, str]:
+    """The good lines, their length in bytes, and the last digest; as `read_lines`."""
+    lines = read_lines(path)
+    return lines.forms, lines.length, lines.digest
+
+
+def read_lines(path: Path) -> Lines:
+    """A file that is not there is empty. Raises: WrongStore when good lines follow a bad one."""
     content = path.read_bytes() if path.exists() else b""
     forms: list[Form] = []
+    digests: list[str] = []
     length, digest = 0, START
     lines = content.split(b"\n")[:-1]
     for place, line in enumerate(lines):
@@ -45,8 +66,9 @@ def read(path: Path) -> tuple[list[Form], int, str]:
         form = json.loads(line)
         del form["digest"]
         forms.append(form)
+        digests.append(digest)
         length += len(line) + 1
-    return forms, length, digest
+    return Lines(forms, length, digests)
 
 
 def _fits(line: bytes, before: str) -> bool:
@@ -87,8 +109,18 @@ class Journal:
         self._digest = digest
         self._before = (length, digest)
 
+    @property
+    def digest(self) -> str:
+        """Of the last line."""
+        return self._digest
+
+    def alone(self) -> AbstractContextManager[None]:
+        """No other process is in a block like this one."""
+        return self._file.alone()
+
     def append(self, form: Form, synced: bool = True) -> None:
-        """Returns when it is on the disk; `synced` as in AppendFile. Raises: OSError, with nothing kept."""
+        """Returns when it is on the disk; `synced` as in AppendFile. Raises: OSError, with nothing kept; SyncError, with nothing
+        promised."""
         line, digest = _line(self._digest, form)
         before = (self._file.length, self._digest)
         self._file.append(line, synced)
@@ -111,3 +143,9 @@ class Journal:
 
     def close(self) -> None:
         self._file.close()
+
+
+def wait_for_writer(path: Path) -> None:
+    """Another process's block in `alone` has ended. Raises: BlockingIOError when one stands in it."""
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

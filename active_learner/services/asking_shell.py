@@ -17,7 +17,6 @@ from active_learner.core import asking_events as told
 from active_learner.core.asking import RANDOM, AskingMachine
 from active_learner.core.records import AskedQuestion, Features, SampleSpec, canonical, content_key
 from active_learner.core.seeds import derived_seed
-from active_learner.errors import StoreError
 from active_learner.services.label_book import LabelBook
 from active_learner.services.pump import Pump, Surroundings
 from active_learner.strategies.base import QueryStrategy
@@ -113,13 +112,9 @@ class AskingShell:
         """Commit, then say so. `labeler`: the peer that said it."""
 
         async def record() -> None:
-            try:
-                outcome = await self._book.record(answer)
-            except StoreError as error:  # a full disk: nothing is stored, the labeler keeps it and sends it again
-                self.counters["answers.storage_full"] += 1
-                reply(AnswerReceipt(answer.id, answer.question, "storage_full", str(error)))
-                return
+            outcome = await self._book.record(answer)
             self.counters[f"answers.{outcome.status}"] += 1
+            self.counters["answers.quarantined"] += outcome.kept_aside
             reply(AnswerReceipt(answer.id, answer.question, outcome.status, outcome.text))
             if outcome.event is not None:
                 self.handle(

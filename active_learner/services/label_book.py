@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from active_learner.core.measures import Histogram
 from active_learner.core.records import AskedQuestion, Features, LabelEvent, Plan, RoundResult, SampleSpec
-from active_learner.errors import StoreError, StoreLocked, WrongStore
+from active_learner.crash_points import reach
+from active_learner.errors import DiskFailed, LeaseHeld, StoreError, StoreLocked, WrongStore
 from active_learner.stores.base import Store
 from protocol.messages import Action, Answer
 
@@ -24,6 +25,12 @@ Result = TypeVar("Result")
 
 RETRY_S = 2.0
 """A person who makes room on a disk does not want to wait long to see that it helped."""
+
+RENEW_S = 1.0
+"""The store lets go of a writer that was not heard of for five times as long."""
+
+FINAL = (StoreLocked, WrongStore, DiskFailed)
+"""What no second try mends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +58,28 @@ class Outcome:
     event: LabelEvent | None
     labeled: bool
     features: Features | None
+    kept_aside: bool = False
+    """In quarantine."""
 
 
 class LabelBook:
     """Labels, questions and plans of one run."""
 
-    def __init__(self, store: Store, experiment: str, spec: SampleSpec, note: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        experiment: str,
+        spec: SampleSpec,
+        note: Callable[[str, str], None],
+        *,
+        accept_rollback: bool = False,
+        on_lost: Callable[[BaseException], object] | None = None,
+    ) -> None:
+        """`accept_rollback`: as of Store.open. `on_lost(LeaseHeld)`: another trainer has taken the store over."""
         self._store, self._note = store, note
         self._experiment, self._spec = experiment, spec
+        self._accept_rollback, self._on_lost = accept_rollback, on_lost
+        self._renewing: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, "store")
         self._features: dict[str, Features] = {}
         self.commit_times = Histogram()
@@ -74,7 +95,7 @@ class LabelBook:
             try:
                 return await self._committed(function)
             except (StoreError, OSError) as error:
-                if isinstance(error, StoreLocked | WrongStore):
+                if isinstance(error, FINAL):
                     raise
                 if not told:
                     self._note("error", f"cannot write: {error}; trying again every {RETRY_S:g} s")
@@ -91,15 +112,34 @@ class LabelBook:
 
     async def open(self) -> History:
         """Take the writer's lock and a new term. Raises: StoreLocked, WrongStore."""
-        return await self.run(self._open)
+        history = await self.run(self._open)
+        for warning in self._store.warnings:
+            self._note("warning", warning)
+        self._renew()
+        return history
+
+    def _renew(self) -> None:
+        """The loop is alive: that is what the lease of the store says."""
+        try:
+            self._store.renew()
+        except LeaseHeld as error:
+            if self._on_lost is not None:
+                self._on_lost(error)
+            return
+        self._renewing = asyncio.get_running_loop().call_later(RENEW_S, self._renew)
 
     async def close(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
         await self.run(self._store.close)
         self._thread.shutdown(wait=False)
 
     def _open(self) -> History:
         store = self._store
-        store.open(self._experiment, self._spec)
+        store.open(self._experiment, self._spec, accept_rollback=self._accept_rollback, takes_over=True)
+        reach("trainer.term_before_commit")
+        term = store.next_term()  # first of all: from now on nobody else writes what is read here
+        reach("trainer.term_after_commit")
         labels, plans = store.labels(), store.plans()
         open_questions = self._still_open({label.key for label in labels})
         self._features.update((question.key, question.features) for question, _ in store.questions())
@@ -107,7 +147,7 @@ class LabelBook:
         trained = dict(zip(plans[-1][0].rows, plans[-1][0].values, strict=True)) if plans else {}
         return History(
             run=store.run,
-            term=store.next_term(),
+            term=term,
             labeled=frozenset(label.key for label in labels),
             open_questions=open_questions,
             skipped=self._skips({question.id for question in open_questions}),
@@ -138,7 +178,9 @@ class LabelBook:
         self._features.update((label.key, label.features) for label in labels)
         keys, values = tuple(label.key for label in labels), tuple(label.value for label in labels)
         plan = template(keys, values, any(label.question for label in labels))
+        reach("trainer.plan_before_commit")
         self._store.commit_plan(plan)
+        reach("trainer.plan_after_commit")
         return plan
 
     def rows(self, plan: Plan) -> tuple[Features, NDArray[Any]]:
@@ -146,46 +188,77 @@ class LabelBook:
         return np.stack([self._features[key] for key in plan.rows]), np.array(plan.values, np.int64)
 
     async def finish_plan(self, result: RoundResult) -> None:
-        await self.persist(lambda: self._store.finish_plan(result))
+        def finish() -> None:
+            reach("trainer.result_before_commit")
+            self._store.finish_plan(result)
+            reach("trainer.result_after_commit")
+
+        await self.persist(finish)
 
     async def commit_questions(self, questions: Sequence[AskedQuestion]) -> None:
         self._features.update((question.key, question.features) for question in questions)
-        await self.persist(lambda: self._store.commit_questions(questions))
+
+        def commit() -> None:
+            reach("trainer.questions_before_commit")
+            self._store.commit_questions(questions)
+            reach("trainer.questions_after_commit")
+
+        await self.persist(commit)
 
     async def close_questions(self, ids: Sequence[str], why: str) -> None:
-        await self.persist(lambda: self._store.close_questions(ids, why))
+        def commit() -> None:
+            reach("trainer.closing_before_commit")
+            self._store.close_questions(ids, why)
+            reach("trainer.closing_after_commit")
+
+        await self.persist(commit)
 
     async def save_pool(self, snapshot: bytes) -> None:
         """Keep it if that can be done: without it a restart only scores candidates again."""
+
+        def save() -> None:
+            reach("trainer.pool_before_commit")
+            self._store.save_pool(snapshot)
+            reach("trainer.pool_after_commit")
+
         try:
-            await self.run(lambda: self._store.save_pool(snapshot))
+            await self.run(save)
         except (StoreError, OSError) as error:
+            if isinstance(error, FINAL):
+                raise
             self._note("warning", f"the pool is not kept: {error}")
 
     async def record(self, answer: Answer) -> Outcome:
-        """Check and commit; returns only when it is durable."""
-        return await self._committed(lambda: self._record(answer))
+        """Check and commit; returns only when it is durable.
+
+        What cannot be written now (a full disk, another program's lock) is `storage_full`: its labeler says it again.
+        """
+        try:
+            return await self._committed(lambda: self._record(answer))
+        except StoreError as error:
+            if isinstance(error, FINAL):
+                raise
+            return _refused("storage_full", str(error))
 
     def _record(self, answer: Answer) -> Outcome:
         question = self._store.question(answer.question)
         if question is None:
-            return _refused("unknown_question", "this question was never asked")
+            return self._set_aside(answer)
         text = self._objection(answer)
         if text:
             return _refused("bad_value", text)
-        event = LabelEvent(
-            id=answer.id,
-            question=answer.question,
-            key=question.key,
-            annotator=answer.annotator,
-            revision=answer.revision,
-            action=answer.action.value,
-            value=answer.value,
-            at=answer.at,
-        )
+        event = _event(answer, question.key)
+        reach("trainer.answer_before_commit")
         status = self._store.commit_event(event)
+        reach("trainer.answer_after_commit")
         labeled = event.action in ("answer", "revise") or self._is_labeled(question.key)
         return Outcome(status.value, "", event, labeled, question.features)
+
+    def _set_aside(self, answer: Answer) -> Outcome:
+        """Labels are costly: somebody may find out what was meant."""
+        kept = self._store.quarantine(_event(answer, ""))
+        text = f"this question was never asked{'; the answer is kept aside' if kept else ''}"
+        return replace(_refused("unknown_question", text), kept_aside=kept)
 
     def _is_labeled(self, key: str) -> bool:
         return any(label.key == key for label in self._store.labels())
@@ -201,6 +274,19 @@ class LabelBook:
     async def report(self) -> tuple[list[AskedQuestion], list[Any]]:
         """Questions in the order of asking, and labels: what a report shows."""
         return await self.run(lambda: ([question for question, _ in self._store.questions()], self._store.labels()))
+
+
+def _event(answer: Answer, key: str) -> LabelEvent:
+    return LabelEvent(
+        id=answer.id,
+        question=answer.question,
+        key=key,
+        annotator=answer.annotator,
+        revision=answer.revision,
+        action=answer.action.value,
+        value=answer.value,
+        at=answer.at,
+    )
 
 
 def _refused(status: str, text: str) -> Outcome:

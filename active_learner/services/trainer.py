@@ -58,6 +58,8 @@ class TrainerParts:
     run_dir: Path
     goals: Goals
     write_report: Callable[[list[Any], list[Any]], object]
+    accept_rollback: bool = False
+    """Go on with labels (and plans) that are older than what had been committed."""
 
 
 class Trainer(Service):
@@ -66,7 +68,14 @@ class Trainer(Service):
     def __init__(self, parts: TrainerParts, peer: Peer) -> None:
         super().__init__()
         self._parts, self._peer = parts, peer
-        self._book = LabelBook(parts.store, parts.config.name, parts.spec, self._note)
+        self._book = LabelBook(
+            parts.store,
+            parts.config.name,
+            parts.spec,
+            self._note,
+            accept_rollback=parts.accept_rollback,
+            on_lost=self.fail,
+        )
         labels = None if parts.held_out is None else parts.held_out[1]
         name = parts.strategies[""].name
         self._files = RunFiles(parts.run_dir, self._book, name, labels, parts.write_report)

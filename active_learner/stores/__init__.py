@@ -10,6 +10,7 @@ from active_learner.errors import ConfigError
 
 if TYPE_CHECKING:
     from active_learner.stores.base import Store
+    from active_learner.stores.care import Care
 
 VARIANTS: dict[str, str] = {
     "sqlite": "active_learner.stores.sql:SqlStore",
@@ -17,6 +18,12 @@ VARIANTS: dict[str, str] = {
     "memory": "active_learner.stores.memory:MemoryStore",
 }
 """By the scheme of the URL; a variant is called with the URL and the run folder."""
+
+CARE: dict[str, str] = {
+    "sqlite": "active_learner.stores.sql_care:SqlCare",
+    "csv": "active_learner.stores.csv_care:CsvCare",
+}
+"""Who looks after the variants that are in files; called with the file."""
 
 FORMS = {"sqlite": "sqlite:///", "csv": "csv:", "memory": "memory:"}
 """What a URL of the variant starts with; the rest is its file or name."""
@@ -32,6 +39,16 @@ def open_store(url: str, run_dir: Path) -> Store:
     module, _, name = VARIANTS[_scheme(url)].partition(":")
     store: Store = getattr(import_module(module), name)(url, run_dir)
     return store
+
+
+def care_of(url: str, run_dir: Path) -> Care | None:
+    """None: `memory` ends with its process. Raises: ConfigError."""
+    path = file_of(url, run_dir)
+    if path is None:
+        return None
+    module, _, name = CARE[_scheme(url)].partition(":")
+    care: Care = getattr(import_module(module), name)(path)
+    return care
 
 
 def file_of(url: str, run_dir: Path) -> Path | None:

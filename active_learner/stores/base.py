@@ -2,8 +2,10 @@
 
 Every method returns only when its effect is durable (as durable as the variant is: `memory` outlives the object, not
 the process); when it raises StoreError, nothing of it is kept and a later call may succeed (space on the disk came
-back). One writer: `open` raises StoreLocked while it is open elsewhere, in this process too. Used from one thread at a
-time, not necessarily the one that opened it. Arrays that it returns cannot be written to.
+back), but for DiskFailed: then nobody knows, and nothing more is written. One writer: `open` raises StoreLocked while it
+is open elsewhere, in this process too; a writer that hung and was replaced gets LeaseHeld from whatever it writes then, and
+nothing of it is kept. Used from one thread at a time, not necessarily the one that opened it. Arrays that it returns
+cannot be written to.
 """
 
 from __future__ import annotations
@@ -29,18 +31,35 @@ class Stored(StrEnum):
     UNKNOWN_QUESTION = "unknown_question"
 
 
+QUARANTINE_LIMIT = 1000
+"""Answers kept in quarantine; whoever sends more of them is not a person."""
+
+
 class Store(ABC):
     """Samples, questions, label events, plans, the pool's snapshot and the term of one experiment."""
 
+    warnings: Sequence[str] = ()
+    """What `open` found that is to be told and is no reason to refuse."""
+
     @abstractmethod
-    def open(self, experiment: str, spec: SampleSpec, *, read_only: bool = False) -> None:
-        """Create or open it, and take the writer's lock.
+    def open(
+        self,
+        experiment: str,
+        spec: SampleSpec,
+        *,
+        read_only: bool = False,
+        accept_rollback: bool = False,
+        takes_over: bool = False,
+    ) -> None:
+        """Create or open it, and take the writer's lock. All that it holds is compared with what was written.
 
         `read_only`: no lock is asked for or taken, nothing is created, every method that would change it raises
-        StoreError; it shows at least what was committed before.
+        StoreError; it shows at least what was committed before. `accept_rollback`: go on with an older copy, knowing that
+        what was committed since is lost. `takes_over`: of a writer that holds the lock and does not `renew` it for some
+        seconds (stopped, hung); `next_term` is to be the next call.
 
-        Raises: StoreLocked; WrongStore when it belongs to another experiment or sample spec (shape, dtype, classes), or
-        cannot be read; StoreError when `read_only` and there is none.
+        Raises: StoreLocked; WrongStore when it belongs to another experiment or sample spec (shape, dtype, classes), cannot
+        be read, is damaged, or is older than what had been committed; StoreError when `read_only` and there is none.
         """
 
     @abstractmethod
@@ -54,7 +73,10 @@ class Store(ABC):
 
     @abstractmethod
     def next_term(self) -> int:
-        """A number that no earlier trainer of this store had: 1, 2, ... Durable."""
+        """A number that no earlier trainer of this store had: 1, 2, ... Durable. From then on `renew` is expected."""
+
+    def renew(self) -> None:
+        """The writer is at work; to be said about once a second. From any thread. Raises: LeaseHeld when it was replaced."""
 
     # --- questions and labels
 
@@ -88,6 +110,17 @@ class Store(ABC):
 
         Raises: BadLabel when value, action or time make no sense; BadSample when its key is not the question's.
         """
+
+    @abstractmethod
+    def quarantine(self, event: LabelEvent) -> bool:
+        """Keep an answer to a question that was never asked, aside from all labels. `key` is not looked at.
+
+        The same id is kept once; False: there are QUARANTINE_LIMIT of them, this one is not kept.
+        """
+
+    @abstractmethod
+    def quarantined(self) -> list[LabelEvent]:
+        """In the order in which they came; `key` is ""."""
 
     @abstractmethod
     def add_labels(
@@ -142,4 +175,4 @@ class Store(ABC):
 
     @abstractmethod
     def load_pool(self) -> bytes | None:
-        """The last one."""
+        """The last one; None: there is none, or it is not what was saved."""

@@ -5,6 +5,8 @@ last counts, as it does there). What the tutorial has no place for (questions, e
 FILE.events, a journal of JSON lines: it is written first and leads. FILE follows: a new or changed label is appended; when
 a label is taken back, the file is replaced by one without it. FILE.pool is the pool's snapshot, FILE.lock names the writer.
 
+FILE.mark says how far the journal had come.
+
 Rows that were in FILE before the store, or that somebody wrote into it between two runs, are taken in as labels of the
 annotator "csv". A FILE that has to be put in order (a torn end, 3.0 for 3) is kept as FILE.before.
 """
@@ -18,11 +20,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from active_learner.core.records import Features, LabelEvent, SampleSpec
+from active_learner.crash_points import reach
 from active_learner.durable import journal
-from active_learner.durable.files import replace_file
+from active_learner.durable.files import SyncError, replace_file
 from active_learner.durable.lock import WriterLock
-from active_learner.errors import StoreError, WrongStore
-from active_learner.stores import ledger_forms, rules
+from active_learner.durable.watermark import Mark, Watermark, refusal
+from active_learner.errors import DiskFailed, StoreError, StoreLocked, WrongStore
+from active_learner.stores import forms, ledger_forms, rules
 from active_learner.stores.forms import Form
 from active_learner.stores.label_file import LabelFile, Rated
 from active_learner.stores.ledger import Change, Entry, Imported, Ledger, Said
@@ -35,43 +39,79 @@ ANNOTATOR = "csv"
 class CsvStore(LedgerStore):
     def __init__(self, url: str, run_dir: Path) -> None:
         self._path = run_dir / url.removeprefix("csv:")
-        self._events_path = self._path.with_name(f"{self._path.name}.events")
-        self._pool_path = self._path.with_name(f"{self._path.name}.pool")
+        self._events_path, self._pool_path = events_of(self._path), pool_of(self._path)
         self._rows = LabelFile(self._path)
+        self._mark = Watermark(self._path)
         self._ledger: Ledger | None = None
         self._journal: journal.Journal | None = None
         self._lock: WriterLock | None = None
         self._run = ""
+        self._lines = 0
+        self._failed: DiskFailed | None = None
 
     # --- opening
 
-    def open(self, experiment: str, spec: SampleSpec, *, read_only: bool = False) -> None:
+    def open(
+        self,
+        experiment: str,
+        spec: SampleSpec,
+        *,
+        read_only: bool = False,
+        accept_rollback: bool = False,
+        takes_over: bool = False,
+    ) -> None:
         if read_only and not self._path.exists() and not self._events_path.exists():
             raise StoreError(f"{self._path}: there are no labels yet")
         self._read_only = read_only
         if not read_only:
-            self._lock = WriterLock(self._path)
+            self._lock = WriterLock(self._path, takes_over=takes_over)
         try:
             with self._told():
-                self._load(experiment, spec)
+                self._wait_for_replaced()
+                self._load(experiment, spec, accept_rollback)
         except BaseException:
             self.close()
             raise
 
-    def _load(self, experiment: str, spec: SampleSpec) -> None:
-        kept, length, digest = journal.read(self._events_path)
-        header = kept[0] if kept else _header(experiment, spec)
+    def _wait_for_replaced(self) -> None:
+        """From now on it can write nothing more; what it had begun is waited for. Raises: StoreLocked, OSError."""
+        if self._lock is not None and self._lock.replaced and self._events_path.exists():
+            try:
+                journal.wait_for_writer(self._events_path)
+            except BlockingIOError:
+                raise StoreLocked(f"{self._lock.replaced} hangs in the middle of writing to {self._path}") from None
+
+    def _load(self, experiment: str, spec: SampleSpec, accept_rollback: bool) -> None:
+        remembered = self._mark.remembered()
+        kept = journal.read_lines(self._events_path)
+        header = kept.forms[0] if kept.forms else _header(experiment, spec)
         self._check_header(header, experiment, spec)
+        self.warnings = self._compare(kept.digests, *remembered, accept_rollback)
         self._ledger = ledger = Ledger(spec)
-        before = self._replay(kept[1:], ledger)
+        before = self._replay(kept.forms[1:], ledger)
         if not self._read_only:
             rows = self._rows.read(spec)  # before anything is written: it may be refused
-            self._journal = journal.Journal(self._events_path, length, digest)
-            if not kept:
-                self._journal.append(header)
+            self._journal = journal.Journal(self._events_path, kept.length, kept.digest)
+            self._lines = len(kept.forms)
+            if not kept.forms:
+                self._append(header)
             self._take_in(ledger, rows, before)
-        elif not kept:  # else a running writer's rows may be ahead of what was read of its journal
+            self._mark.write(Mark(self._lines, self._journal.digest))
+        elif not kept.forms:  # else a running writer's rows may be ahead of what was read of its journal
             self._adopt(ledger, self._rows.read(spec))
+
+    def _compare(self, digests: list[str], mark: Mark | None, problem: str, accept_rollback: bool) -> list[str]:
+        """The journal with what had been committed; returns warnings. Raises: WrongStore."""
+        lost = "" if mark is None else self._mark.lost(mark, len(digests), lambda number: digests[number - 1])
+        if lost and not accept_rollback:
+            raise refusal(lost)
+        replaced = "" if self._lock is None else self._lock.replaced
+        missing = mark is None and bool(digests)
+        return [
+            *([f"{lost}; it is gone on with"] if lost else []),
+            *([f"{replaced} did not answer and was replaced"] if replaced else []),
+            *([f"{problem or f'{self._mark.path} is missing'}: an older copy would not be noticed"] if missing else []),
+        ]
 
     def _check_header(self, header: Form, experiment: str, spec: SampleSpec) -> None:
         if header.get("kind") != "store" or header.get("schema") != SCHEMA:
@@ -99,7 +139,7 @@ class CsvStore(LedgerStore):
         """
         entry = self._adopt(ledger, {key: row for key, row in rows.items() if before.get(key) != row[1]})
         if entry.events:
-            self._opened_journal().append(ledger_forms.to_form(entry))
+            self._append(ledger_forms.to_form(entry))
         if not self._rows.tidy:
             self._rows.keep_copy()
         written = {key: value for key, (_, value) in rows.items()}
@@ -123,6 +163,7 @@ class CsvStore(LedgerStore):
 
     def close(self) -> None:
         self._rows.close()
+        self._mark.close()
         if self._journal is not None:
             self._journal.close()
         if self._lock is not None:
@@ -143,26 +184,54 @@ class CsvStore(LedgerStore):
 
     def save_pool(self, snapshot: bytes) -> None:
         self._writable()
-        with self._told():
-            replace_file(self._pool_path, snapshot)
+        with self._told(), self._alone():
+            replace_file(self._pool_path, forms.digest(snapshot).encode("ascii") + b"\n" + snapshot)
 
     def load_pool(self) -> bytes | None:
         self._state()
         with self._told():
-            return self._pool_path.read_bytes() if self._pool_path.exists() else None
+            kept = self._pool_path.read_bytes() if self._pool_path.exists() else b""
+        digest, _, snapshot = kept.partition(b"\n")
+        return snapshot if digest == forms.digest(snapshot).encode("ascii") else None
+
+    def renew(self) -> None:
+        if self._lock is not None:
+            self._lock.renew()
 
     # --- writing
 
     def _keep(self, entry: Entry) -> None:
         ledger = self._state()
-        with self._told():
-            self._opened_journal().append(ledger_forms.to_form(entry))
+        with self._told(), self._alone():
+            self._append(ledger_forms.to_form(entry))
+            reach("trainer.journal_durable")
             try:
                 self._follow(ledger, entry)
+            except SyncError:
+                raise  # the journal may have it on the disk: nothing is known, nothing is taken back
             except OSError:
                 self._opened_journal().take_back()
+                self._lines -= 1
                 raise
+            self._mark.write(Mark(self._lines, self._opened_journal().digest))
         ledger.apply(entry)
+
+    def _append(self, form: Form) -> None:
+        self._opened_journal().append(form)
+        self._lines += 1
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Whoever replaces us waits for the end of this block, and we write nothing once it has. Raises: LeaseHeld."""
+        assert self._lock is not None
+        with self._opened_journal().alone():
+            self._lock.check()
+            yield
+
+    def _writable(self) -> Ledger:
+        if self._failed is not None:
+            raise self._failed
+        return super()._writable()
 
     def _follow(self, ledger: Ledger, entry: Entry) -> None:
         """Bring the file to what the labels are after `entry`. Raises: OSError, with the file as it was."""
@@ -183,8 +252,22 @@ class CsvStore(LedgerStore):
     def _told(self) -> Iterator[None]:
         try:
             yield
+        except SyncError as error:
+            words = f"{self._path}: {error.strerror}: nothing is written any more; start again"
+            self._failed = DiskFailed(words)
+            raise self._failed from error
         except OSError as error:
             raise StoreError(f"{error.filename or self._path}: {error.strerror or error}") from error
+
+
+def events_of(path: Path) -> Path:
+    """The journal of the store in `path`."""
+    return path.with_name(f"{path.name}.events")
+
+
+def pool_of(path: Path) -> Path:
+    """The pool's snapshot of the store in `path`."""
+    return path.with_name(f"{path.name}.pool")
 
 
 def _header(experiment: str, spec: SampleSpec) -> Form:

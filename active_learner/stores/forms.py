@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -67,3 +68,8 @@ def plan_from(form: Form) -> Plan:
 
 def result_from(form: Form) -> RoundResult:
     return RoundResult(**form)
+
+
+def digest(blob: bytes) -> str:
+    """32 hex digits that change with any bit."""
+    return blake2b(blob, digest_size=16).hexdigest()

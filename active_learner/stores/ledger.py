@@ -52,7 +52,12 @@ class Began:
     term: int
 
 
-Entry = Asked | Closed | Said | Imported | Planned | Finished | Began
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    event: LabelEvent
+
+
+Entry = Asked | Closed | Said | Imported | Planned | Finished | Began | Quarantined
 Change = tuple[str, int | None]
 """Key of a sample and its label after an entry; None: it has none any more."""
 
@@ -69,6 +74,7 @@ class Ledger:
         self.events: list[LabelEvent] = []
         self.plans: dict[int, Plan] = {}
         self.results: dict[int, RoundResult] = {}
+        self.quarantine: dict[str, LabelEvent] = {}
         self._of_sample: dict[str, list[rules.Numbered]] = {}
         self._by_id: dict[str, LabelEvent] = {}
         self._by_slot: dict[tuple[str, str, int], LabelEvent] = {}
@@ -139,6 +145,9 @@ class Ledger:
     def _began(self, entry: Began) -> None:
         self.term = entry.term
 
+    def _quarantined(self, entry: Quarantined) -> None:
+        self.quarantine.setdefault(entry.event.id, entry.event)
+
     _APPLY: ClassVar[dict[type, Callable[[Ledger, Any], None]]] = {
         Asked: _asked,
         Closed: _closed,
@@ -147,6 +156,7 @@ class Ledger:
         Planned: _planned,
         Finished: _finished,
         Began: _began,
+        Quarantined: _quarantined,
     }
 
     # --- views

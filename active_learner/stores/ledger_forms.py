@@ -5,7 +5,7 @@ from __future__ import annotations
 from active_learner.core.records import SampleSpec
 from active_learner.stores import forms
 from active_learner.stores.forms import Form
-from active_learner.stores.ledger import Asked, Began, Closed, Entry, Finished, Imported, Planned, Said
+from active_learner.stores.ledger import Asked, Began, Closed, Entry, Finished, Imported, Planned, Quarantined, Said
 
 
 def to_form(entry: Entry) -> Form:
@@ -25,6 +25,8 @@ def to_form(entry: Entry) -> Form:
             return {"kind": "finished", "result": forms.plain(result)}
         case Began(term):
             return {"kind": "began", "term": term}
+        case Quarantined(event):
+            return {"kind": "quarantined", "event": forms.plain(event)}
 
 
 def from_form(form: Form, spec: SampleSpec) -> Entry:
@@ -45,5 +47,7 @@ def from_form(form: Form, spec: SampleSpec) -> Entry:
             return Finished(forms.result_from(form["result"]))
         case "began":
             return Began(form["term"])
+        case "quarantined":
+            return Quarantined(forms.event_from(form["event"]))
         case other:
             raise ValueError(f"an entry of kind {other!r}")

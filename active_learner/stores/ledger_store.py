@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 from active_learner.core.records import AskedQuestion, Features, Label, LabelEvent, Plan, RoundResult
 from active_learner.errors import StoreError
 from active_learner.stores import rules
-from active_learner.stores.base import Store, Stored
-from active_learner.stores.ledger import Asked, Began, Closed, Entry, Finished, Imported, Ledger, Planned, Said
+from active_learner.stores.base import QUARANTINE_LIMIT, Store, Stored
+from active_learner.stores.ledger import (
+    Asked,
+    Began,
+    Closed,
+    Entry,
+    Finished,
+    Imported,
+    Ledger,
+    Planned,
+    Quarantined,
+    Said,
+)
 
 
 class LedgerStore(Store):
@@ -33,6 +45,7 @@ class LedgerStore(Store):
     def next_term(self) -> int:
         term = self._writable().term + 1
         self._keep(Began(term))
+        self.renew()
         return term
 
     def commit_questions(self, questions: Sequence[AskedQuestion]) -> None:
@@ -66,6 +79,18 @@ class LedgerStore(Store):
             self._keep(Said(event))
         return verdict
 
+    def quarantine(self, event: LabelEvent) -> bool:
+        kept = self._writable().quarantine
+        if event.id in kept:
+            return True
+        if len(kept) >= QUARANTINE_LIMIT:
+            return False
+        self._keep(Quarantined(replace(event, key="")))
+        return True
+
+    def quarantined(self) -> list[LabelEvent]:
+        return list(self._state().quarantine.values())
+
     def add_labels(
         self, features: Features, values: Sequence[int], annotator: str | Sequence[str], at: float | Sequence[float]
     ) -> int:
@@ -91,6 +116,18 @@ class LedgerStore(Store):
         rules.check_planned(result.round, ledger.plans)
         if result.round not in ledger.results:
             self._keep(Finished(result))
+
+    def counts(self) -> dict[str, int]:
+        """As of Findings."""
+        ledger = self._state()
+        return {
+            "samples": len(ledger.samples),
+            "questions": len(ledger.questions),
+            "events": len(ledger.events),
+            "plans": len(ledger.plans),
+            "terms": ledger.term,
+            "quarantine": len(ledger.quarantine),
+        }
 
     def plans(self) -> list[tuple[Plan, RoundResult | None]]:
         ledger = self._state()

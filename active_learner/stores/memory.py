@@ -34,7 +34,16 @@ class MemoryStore(LedgerStore):
         self._place = (str(run_dir.absolute()), url)
         self._kept: _Kept | None = None
 
-    def open(self, experiment: str, spec: SampleSpec, *, read_only: bool = False) -> None:
+    def open(
+        self,
+        experiment: str,
+        spec: SampleSpec,
+        *,
+        read_only: bool = False,
+        accept_rollback: bool = False,
+        takes_over: bool = False,
+    ) -> None:
+        """It cannot be rolled back, and who holds it hangs together with us."""
         kept = _STORES.get(self._place)
         if kept is None:
             if read_only:

@@ -14,12 +14,19 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from active_learner.errors import StoreError, WrongStore
+from active_learner.durable.files import sync, sync_folder
+from active_learner.errors import DiskFailed, StoreError, WrongStore
 
 BUSY_TIMEOUT_S = 5.0
 """Long enough for a backup tool's look, short enough for a person that waits for the receipt."""
 
+PRIMARY = 0xFF
+"""Of an error code; the rest says more exactly what."""
+
 BROKEN = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+
+NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+"""Refused before anything was promised, a quota or a limit of the process included: a later try may succeed."""
 
 
 class Database:
@@ -30,13 +37,11 @@ class Database:
         self._begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
         self._engine = create_engine("sqlite+pysqlite://", creator=self._connector(read_only), poolclass=StaticPool)
         event.listen(self._engine, "begin", self._on_begin)
+        self._failed: DiskFailed | None = None
         with self._told():
             self._connection = self._engine.connect()
-            broken = self._connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-            self._connection.rollback()
-        if broken != "ok":
-            self.close()
-            raise WrongStore(f"{path} is damaged: {broken}")
+            if not read_only:
+                self._write_again()
 
     def _connector(self, read_only: bool) -> Callable[[], sqlite3.Connection]:
         uri = f"{self._path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
@@ -55,9 +60,20 @@ class Database:
     def _on_begin(self, connection: Connection) -> None:
         connection.exec_driver_sql(self._begin)
 
+    def _write_again(self) -> None:
+        """What a process read that ended by DiskFailed may be in memory only: a checkpoint brings it to the disk now."""
+        driver = self._connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Committed, durably, when the block ends well. Raises: StoreError, with nothing kept."""
+        """Committed, durably, when the block ends well.
+
+        Raises: StoreError, with nothing kept; DiskFailed, with nothing promised, and from then on always.
+        """
+        if self._failed is not None:
+            raise self._failed
         with self._told(), self._connection.begin():
             yield self._connection
 
@@ -65,12 +81,39 @@ class Database:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
-            kind = WrongStore if getattr(cause, "sqlite_errorcode", None) in BROKEN else StoreError
-            raise kind(f"{self._path}: {cause}") from error
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise self._in_words(error) from error
+
+    def _in_words(self, error: Exception) -> StoreError:
+        cause = getattr(error, "orig", None) or error
+        code = getattr(cause, "sqlite_errorcode", None) or 0
+        if code & PRIMARY in BROKEN:
+            return WrongStore(f"{self._path} is damaged: {cause}; restore it from a backup")
+        if code & PRIMARY == sqlite3.SQLITE_IOERR and code not in NO_SPACE:
+            name = getattr(cause, "sqlite_errorname", "")
+            self._failed = DiskFailed(f"{self._path}: {cause} ({name}): nothing is written any more; start again")
+            return self._failed
+        return StoreError(f"{self._path}: {cause}")
 
     def close(self) -> None:
         with contextlib.suppress(SQLAlchemyError):
             self._connection.close()
         self._engine.dispose()
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """A consistent, durable copy in one file, also while somebody writes. Raises: StoreError, with no target made."""
+    draft = target.with_name(f".{target.name}.new")
+    draft.unlink(missing_ok=True)
+    try:
+        origin = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
+        with contextlib.closing(origin), contextlib.closing(sqlite3.connect(draft)) as copy:
+            origin.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
+        with draft.open("rb") as file:
+            sync(file.fileno())
+        draft.replace(target)
+        sync_folder(target.parent)
+    except (sqlite3.Error, OSError) as error:
+        draft.unlink(missing_ok=True)
+        raise StoreError(f"{source} could not be copied to {target}: {error}") from error

@@ -20,8 +20,8 @@ from sqlalchemy import (
 
 from active_learner.core.records import LabelEvent
 
-VERSION = "1"
-"""In `meta`; another one is refused."""
+VERSION = "2"
+"""In `meta`, and the newest of migrations/versions; another one is refused."""
 
 
 class Schema:
@@ -49,7 +49,11 @@ class Schema:
             self.metadata,
             Column("one", Integer, CheckConstraint("one = 1"), primary_key=True),
             _needed("snapshot", LargeBinary),
+            Column("digest", Text),
         )
+        self.terms = Table("terms", self.metadata, Column("term", Integer, primary_key=True), _needed("holder", Text))
+        self.quarantine = _quarantine(self.metadata)
+        self.chain = _chain(self.metadata)
 
 
 def _needed(name: str, kind: type, *more: ForeignKey) -> Column[object]:
@@ -106,12 +110,45 @@ def _events(metadata: MetaData, classes: int) -> Table:
         sqlite_autoincrement=True,
     )
     Index("one_import", key, annotator, revision, unique=True, sqlite_where=question.is_(None))
-    for action in ("UPDATE", "DELETE"):
-        _forbid(table, action)
+    _append_only(table, "no")
     return table
 
 
-def _forbid(table: Table, action: str) -> None:
-    """Events are appended, never changed: the database itself says so."""
-    text = f"CREATE TRIGGER no_{action.lower()} BEFORE {action} ON events BEGIN SELECT RAISE(ABORT, 'append-only'); END"
-    event.listen(table, "after_create", DDL(text).execute_if(dialect="sqlite"))  # type: ignore[no-untyped-call]
+def _quarantine(metadata: MetaData) -> Table:
+    """Answers to questions that were never asked; nobody trains on them."""
+    return Table(
+        "quarantine",
+        metadata,
+        Column("number", Integer, primary_key=True),
+        Column("id", Text, nullable=False, unique=True),
+        _needed("question", Text),
+        _needed("annotator", Text),
+        _needed("revision", Integer),
+        _needed("action", Text),
+        Column("value", Integer),
+        _needed("at", Float),
+    )
+
+
+def _chain(metadata: MetaData) -> Table:
+    """A line for every change of the other tables, in their order (sql_chain.py)."""
+    table = Table(
+        "chain",
+        metadata,
+        Column("number", Integer, primary_key=True),
+        _needed("kind", Text),
+        _needed("place", Text),  # of the row that was changed: its primary key
+        _needed("digest", Text),
+    )
+    _append_only(table, "chain_no")
+    return table
+
+
+def _append_only(table: Table, name: str) -> None:
+    """The database itself says so."""
+    for action in ("UPDATE", "DELETE"):
+        text = (
+            f"CREATE TRIGGER {name}_{action.lower()} BEFORE {action} ON {table.name} "
+            "BEGIN SELECT RAISE(ABORT, 'append-only'); END"
+        )
+        event.listen(table, "after_create", DDL(text).execute_if(dialect="sqlite"))  # type: ignore[no-untyped-call]

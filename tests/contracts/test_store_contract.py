@@ -36,10 +36,10 @@ def make(request: pytest.FixtureRequest, folder: Path) -> Iterator[Make]:
     """Opens the store of this test once more."""
     opened: list[Store] = []
 
-    def opener(*, experiment: str = "digits", spec: SampleSpec = SPEC, read_only: bool = False) -> Store:
+    def opener(experiment: str = "digits", spec: SampleSpec = SPEC, **how: bool) -> Store:
         store = open_store(URLS[request.param], folder)
-        store.open(experiment, spec, read_only=read_only)
         opened.append(store)
+        store.open(experiment, spec, **how)
         return store
 
     yield opener
@@ -179,6 +179,16 @@ def test_run_and_terms_outlive_the_process(make: Make) -> None:
     assert again.next_term() == 3
 
 
+def test_a_store_that_is_as_it_was_left_has_nothing_to_warn_of(make: Make) -> None:
+    make().close()
+    store = make()
+    assert not store.warnings
+    store.next_term()
+    store.renew()
+    store.close()
+    assert not make(read_only=True).warnings
+
+
 # --- reading beside a writer
 
 
@@ -215,6 +225,7 @@ def test_a_reader_cannot_write(make: Make) -> None:
         lambda: reader.commit_plan(PLAN),
         lambda: reader.finish_plan(RESULT),
         lambda: reader.save_pool(b""),
+        lambda: reader.quarantine(said(1)),
     ):
         with pytest.raises(StoreError, match="reading only"):
             call()
@@ -277,6 +288,31 @@ def test_closed_questions_keep_their_first_reason(make: Make) -> None:
     assert again.question("q1") is not None
     with pytest.raises(ValueError):
         again.close_questions(["q2"], "")
+
+
+# --- answers to what was never asked
+
+
+def test_row_34_an_answer_to_what_was_never_asked_is_kept_aside_and_is_no_label(make: Make) -> None:
+    store = make()
+    stray = replace(said(3, question="nobody asked"), key="")
+    assert store.quarantine(stray)
+    assert store.quarantine(stray)
+    assert store.quarantine(replace(stray, id="another", value=None, action="skip"))
+    assert store.events() == store.labels() == []
+    store.close()
+    again = make()
+    assert again.quarantined() == [stray, replace(stray, id="another", value=None, action="skip")]
+    assert again.events() == again.labels() == []
+
+
+def test_the_quarantine_has_an_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("sql", "ledger_store"):
+        monkeypatch.setattr(f"active_learner.stores.{module}.QUARANTINE_LIMIT", 3)
+    kept = [store.quarantine(said(1, name=f"e{number}", question="?")) for number in range(5)]
+    assert kept == [True, True, True, False, False]
+    assert store.quarantine(said(1, name="e1", question="?"))
+    assert [event.id for event in store.quarantined()] == ["e0", "e1", "e2"]
 
 
 # --- label events

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from active_learner.core.records import AskedQuestion, LabelEvent, SampleSpec, content_key
-from active_learner.errors import StoreError, WrongStore
+from active_learner.errors import DiskFailed, StoreError, WrongStore
 from active_learner.stores import open_store
 from active_learner.stores.base import Store, Stored
 from active_learner.stores.label_file import LabelFile
@@ -103,21 +103,44 @@ def test_both_files_are_on_the_disk_before_an_event_is_acknowledged(
     assert synced == [str(folder / "data.csv.events"), str(folder / "data.csv")]
 
 
-def test_a_disk_that_does_not_sync_keeps_nothing(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("file", ["data.csv.events", "data.csv"])
+def test_row_39_after_a_failed_fsync_nothing_is_acknowledged_or_tried_again(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
     store.commit_event(said("a", 3))
-    files = [folder / "data.csv", folder / "data.csv.events"]
-    before = [file.read_bytes() for file in files]
+    real = os.fsync
 
-    def broken(_: int) -> None:
-        raise OSError(5, "Input/output error")
+    def broken(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}") == str(folder / file):
+            raise OSError(5, "Input/output error")
+        real(descriptor)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", broken)
-        with pytest.raises(StoreError, match="Input/output error"):
+        with pytest.raises(DiskFailed, match="Input/output error"):
             store.commit_event(said("b", 2))
-    assert [file.read_bytes() for file in files] == before
-    assert store.commit_event(said("b", 2)) is Stored.STORED
-    assert tutorial(folder) == labels(store)
+    for write in (lambda: store.commit_event(said("b", 2)), store.next_term, lambda: store.save_pool(b"")):
+        with pytest.raises(DiskFailed):
+            write()
+    store.close()
+    again = opened(folder)
+    assert [event.id for event in again.events()] in (["a0"], ["a0", "b0"])
+    assert again.commit_event(said("b", 2)) in (Stored.STORED, Stored.DUPLICATE)
+    assert tutorial(folder) == labels(again)
+    again.close()
+
+
+def test_what_a_failed_fsync_left_in_memory_is_written_to_the_disk_at_the_next_start(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.commit_event(said("a", 3))
+    store.close()
+    content = (folder / "data.csv.events").read_bytes()
+    written: list[bytes] = []
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, chunk, at: (written.append(bytes(chunk)), real(file, chunk, at))[1])
+    opened(folder).close()
+    assert content in written
 
 
 def test_floats_keep_every_digit(folder: Path) -> None:
@@ -194,16 +217,18 @@ def test_a_torn_last_row_is_left_out(store: Store, folder: Path, torn: str) -> N
     again.close()
 
 
-def test_a_power_cut_within_the_last_event_leaves_all_before_it(store: Store, folder: Path) -> None:
+def test_row_37_a_power_cut_within_the_last_event_leaves_all_before_it(store: Store, folder: Path) -> None:
     store.commit_event(said("a", 3))
     events, rows = folder / "data.csv.events", folder / "data.csv"
-    before, rows_before = events.read_bytes(), rows.read_bytes()
+    before, rows_before, mark = events.read_bytes(), rows.read_bytes(), folder / "data.csv.mark"
+    marked = mark.read_bytes()
     store.commit_event(said("b", 2))
     store.close()
     after, rows_after = events.read_bytes(), rows.read_bytes()
     for length in (len(before), *range(len(before) + 1, len(after), 23), len(after) - 2, len(after) - 1):
         events.write_bytes(after[:length])
         rows.write_bytes(rows_before)
+        mark.write_bytes(marked)
         again = opened(folder)
         assert [event.id for event in again.events()] == ["a0"]
         assert again.commit_event(said("b", 2)) is Stored.STORED
@@ -335,6 +360,7 @@ def test_a_reader_beside_the_writer_changes_nothing(store: Store, folder: Path) 
     assert labels(reader) == {BITS["a"]: 3}
     reader.close()
     assert {path.name for path in folder.iterdir()} == {path.name for path in files}
+    assert (folder / "data.csv.mark").read_bytes() == files[folder / "data.csv.mark"]
     assert (folder / "data.csv").read_text().endswith("(1, 1")
 
 
