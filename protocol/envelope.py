@@ -32,6 +32,8 @@ _CHECKSUM = struct.Struct("<I")
 PREFIX_SIZE = _PREFIX.size
 CHECKSUM_OFFSET = _COVERED.size
 """The checksum is the prefix's last field: it covers all bytes before it and all bytes behind it."""
+KIND_OFFSET = 3
+_SESSION, _SESSION_OFFSET = struct.Struct("<Q"), 16
 
 
 @dataclass(slots=True)
@@ -104,6 +106,12 @@ def peek(frame: Frame) -> Envelope:
     except UnicodeDecodeError:
         raise MalformedFrame("room is not UTF-8") from None
     return Envelope(version, kind, sequence, session, room, parts, start, header_size, checksum)
+
+
+def sender_of(frame: Frame) -> int:
+    """The session in a first frame that was looked at before; much cheaper than `peek`."""
+    number: int = _SESSION.unpack_from(frame, _SESSION_OFFSET)[0]
+    return number
 
 
 def verify(frame: Frame, envelope: Envelope) -> None:

@@ -75,6 +75,8 @@ class Session:
     """When it last said anything."""
     directory: dict[str, Session]
     rooms: dict[str, Room] = field(default_factory=dict)
+    shed: int = 0
+    """Messages dropped from its queue."""
 
     @property
     def address(self) -> str:

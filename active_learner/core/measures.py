@@ -36,7 +36,8 @@ class Measure:
 MEASURES: dict[str, Measure] = {
     "relayed": Measure(Kind.COUNTER, "Copies of messages that the broker passed on"),
     "shed": Measure(Kind.COUNTER, "Messages dropped from the queue of a member that reads too slowly", ("what",)),
-    "undelivered": Measure(Kind.COUNTER, "Messages that reached nobody, or not one of their members; said again"),
+    "lost": Measure(Kind.COUNTER, "Messages thrown away with the queue of a member that was evicted or is gone"),
+    "undelivered": Measure(Kind.COUNTER, "Times that a sender was told that nobody, or not this member, got a message"),
     "evicted": Measure(Kind.COUNTER, "Members that read nothing (broker), samples of a full pool (trainer)"),
     "cut_off": Measure(Kind.COUNTER, "Connections not heard for a while after malformed messages"),
     "refused": Measure(Kind.COUNTER, "What was not accepted", ("reason",)),
@@ -52,6 +53,7 @@ MEASURES: dict[str, Measure] = {
     "rooms": Measure(Kind.GAUGE, "Rooms on the broker"),
     "backlog_messages": Measure(Kind.GAUGE, "Messages that wait in the broker for a slow member", ("peer",)),
     "backlog_bytes": Measure(Kind.GAUGE, "Bytes that wait in the broker for a slow member", ("peer",)),
+    "member_shed": Measure(Kind.GAUGE, "Messages shed for a member since it came", ("peer",)),
     "pool_samples": Measure(Kind.GAUGE, "Unlabeled samples in the pool"),
     "unscored_batches": Measure(Kind.GAUGE, "Candidates that wait for their scores, in messages"),
     "open_questions": Measure(Kind.GAUGE, "Questions without an answer"),
@@ -72,6 +74,7 @@ MEASURES: dict[str, Measure] = {
 COUNTED: dict[str, tuple[str, ...]] = {
     "relayed": ("relayed",),
     "shed": ("shed",),
+    "lost": ("lost",),
     "undelivered": ("undelivered",),
     "evicted": ("evicted",),
     "cut_off": ("cut_off",),

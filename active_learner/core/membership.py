@@ -15,7 +15,7 @@ only the prefix and the room are read. The rules (SPEC.md, section 6):
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from active_learner.core.admission import FIRST_ROOM_KIND, Challenge, Limits, Room, Session, taken
@@ -94,9 +94,9 @@ class Membership:
         self._ignored: dict[bytes, float] = {}
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Sessions and rooms."""
-        return len(self._sessions), len(self._rooms)
+    def sessions(self) -> Mapping[bytes, Session]:
+        """By connection."""
+        return self._sessions
 
     # --- what may happen -------------------------------------------------------------------------------------------
 

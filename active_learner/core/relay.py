@@ -1,24 +1,44 @@
 """Carries out what the membership decides, over a `send` that never waits. Knows queues; no socket and no clock.
 
-A member that does not read has a queue of its own, bounded in messages and bytes. Over the bound telemetry goes first, oldest
-first; then the member is evicted, and those who spoke to it are told. Nobody else waits for it.
+A member that reads too slowly has a queue of its own, bounded in messages and bytes; nobody else waits for it. Over the
+bound it is relieved of what matters least, oldest first: telemetry, then candidates, then labels, all of which their
+senders say again (or will not miss); they are told, and all is counted by kind. What carries the run (presence, orders,
+training) is never taken out of a queue: a member that cannot hold even that, or that took nothing for `STOPPED_S`, is evicted.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import re
+from collections import Counter, deque
 from collections.abc import Callable
-from enum import Enum
+from enum import Enum, IntEnum
+from typing import NamedTuple
 
 from active_learner.core.membership import Frames, Membership, Send
-from protocol.envelope import peek
-from protocol.messages import LogLine, Pong, Probe, StatusReport, Undelivered
-
-SHEDDABLE = frozenset(kind.KIND for kind in (StatusReport, LogLine, Pong, Probe, Undelivered))
-"""Kinds of which the newest counts, or that only hint at what a re-send finds out anyway."""
+from protocol.envelope import KIND_OFFSET, sender_of
+from protocol.messages import (
+    Answer,
+    AnswerReceipt,
+    Candidates,
+    LogLine,
+    Message,
+    Pong,
+    Probe,
+    Question,
+    QuestionClosed,
+    Scores,
+    SourceEnded,
+    StatusReport,
+    Taken,
+    Undelivered,
+)
 
 TOTAL_FACTOR = 4
 """All queues together may hold as many bytes as that many full ones: then the fullest member is evicted."""
+
+STOPPED_S = 10.0
+"""A member of whose full queue nothing was taken for that long does not read at all. ZeroMQ frees a connection in steps of
+500 messages, so one that reads 100 a second moves every 5 s."""
 
 
 class Sent(Enum):
@@ -31,59 +51,99 @@ class Sent(Enum):
     """There is no such connection (any more)."""
 
 
+class Rank(IntEnum):
+    """Who goes first when a queue is full."""
+
+    TELEMETRY = 0
+    """The newest counts, or it only hints at what a re-send finds out anyway. Nobody is told."""
+    CANDIDATES = 1
+    """Said again until there is a receipt; a flood of them must cost no label its place."""
+    LABELS = 2
+    """Said again too, but a person waits for them."""
+    CONTROL = 3
+    """All else: who is here, orders, training. Never shed."""
+
+
+_RANKED: dict[Rank, tuple[type[Message], ...]] = {
+    Rank.TELEMETRY: (StatusReport, LogLine, Pong, Probe, Undelivered),
+    Rank.CANDIDATES: (Candidates, Scores, Taken, SourceEnded),
+    Rank.LABELS: (Question, QuestionClosed, Answer, AnswerReceipt),
+}
+RANKS = {kind.KIND: rank for rank, kinds in _RANKED.items() for kind in kinds}
+NAMES = {
+    kind.KIND: re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kinds in _RANKED.values() for kind in kinds
+}
+"""Kind -> as it is counted: "log_line"."""
+
+
+class Waiting(NamedTuple):
+    """A message in a queue."""
+
+    frames: Frames
+    size_bytes: int
+    kind: int
+
+
 class Backlog:
-    """What one connection still has to be given, oldest first."""
+    """What one connection still has to be given, oldest first. `moved_at`: when something was taken from it last."""
 
-    __slots__ = ("messages", "size_bytes")
+    __slots__ = ("messages", "moved_at", "shed_before", "size_bytes")
 
-    def __init__(self) -> None:
-        self.messages: deque[Frames] = deque()
+    def __init__(self, at: float) -> None:
+        self.messages: deque[Waiting] = deque()
         self.size_bytes = 0
+        self.moved_at = at
+        self.shed_before = False
 
     def push(self, frames: Frames) -> None:
-        self.messages.append(frames)
-        self.size_bytes += size_of(frames)
+        waiting = Waiting(frames, size_of(frames), frames[0][KIND_OFFSET])
+        self.messages.append(waiting)
+        self.size_bytes += waiting.size_bytes
 
-    def pop(self) -> None:
-        self.size_bytes -= size_of(self.messages.popleft())
+    def pop(self, at: float) -> None:
+        self.size_bytes -= self.messages.popleft().size_bytes
+        self.moved_at = at
 
-    def shed(self) -> int:
-        """Drop the older half of the telemetry, at least one when there is any; returns how many went.
+    def shed(self, rank: Rank) -> list[Waiting]:
+        """Take out the older half of that rank, at least one when there is any.
 
         Half, so that a queue full of it is not searched through again for every message that comes.
         """
-        sheddable = sum(peek(frames[0]).kind in SHEDDABLE for frames in self.messages)
-        going = -(-sheddable // 2)
-        kept: deque[Frames] = deque()
-        dropped = 0
-        for frames in self.messages:
-            if dropped < going and peek(frames[0]).kind in SHEDDABLE:
-                dropped += 1
-                self.size_bytes -= size_of(frames)
-            else:
-                kept.append(frames)
+        going = -(-sum(RANKS.get(one.kind) is rank for one in self.messages) // 2)
+        kept: deque[Waiting] = deque()
+        dropped: list[Waiting] = []
+        for one in self.messages:
+            (dropped if len(dropped) < going and RANKS.get(one.kind) is rank else kept).append(one)
         self.messages = kept
+        self.size_bytes -= sum(one.size_bytes for one in dropped)
         return dropped
 
 
 class Relay:
-    """Membership plus queues. `received`, `tick` and `flush` return when all that could be sent is sent."""
+    """Membership plus queues. `received`, `tick` and `flush` return when all that could be sent is sent.
+
+    Of every copy that is to be sent exactly one thing becomes true: it is given to its connection, waits in a queue, is
+    counted in "shed.KIND", or is counted in "lost" (with the queue of a member that was evicted or is gone).
+    """
 
     def __init__(self, membership: Membership, send: Callable[[bytes, Frames], Sent]) -> None:
         self.membership = membership
         self.backlogs: dict[bytes, Backlog] = {}
         self._send = send
         self._total_bytes = 0
+        self._at = 0.0
 
     @property
     def counters(self) -> dict[str, int]:
         return dict(self.membership.counters)
 
     def received(self, connection: bytes, frames: Frames, at: float) -> None:
+        self._at = at
         self._run(self.membership.received(connection, frames, at))
 
     def tick(self, at: float) -> None:
         """Every quarter second. Queues come first: a dead connection with a queue is not found by a PROBE at its end."""
+        self._at = at
         self.flush()
         self._run(self.membership.tick(at))
 
@@ -96,14 +156,14 @@ class Relay:
 
     def _empty(self, connection: bytes, backlog: Backlog) -> None:
         while backlog.messages:
-            sent = self._send(connection, backlog.messages[0])
+            sent = self._send(connection, backlog.messages[0].frames)
             if sent is Sent.FULL:
                 return
             if sent is Sent.GONE:
                 self._run(self._given_up(connection, "gone"))
                 return
             before = backlog.size_bytes
-            backlog.pop()
+            backlog.pop(self._at)
             self._total_bytes -= before - backlog.size_bytes
         del self.backlogs[connection]
 
@@ -116,27 +176,56 @@ class Relay:
                 continue
             sent = send(connection, frames)
             if sent is Sent.FULL:
-                backlogs[connection] = Backlog()
+                backlogs[connection] = Backlog(self._at)
                 sends += self._queue(connection, frames)
             elif sent is Sent.GONE:
+                self.membership.counters["lost"] += 1
                 sends += self.membership.undelivered(connection, frames, "gone")
                 sends += self.membership.gone(connection, "gone")
 
     def _queue(self, connection: bytes, frames: Frames) -> list[Send]:
         backlog = self.backlogs[connection]
         backlog.push(frames)
-        self._total_bytes += size_of(frames)
-        if not self._full(backlog):
-            return self._relieve()
-        before = backlog.size_bytes
-        self.membership.counters["shed"] += backlog.shed()
-        self._total_bytes -= before - backlog.size_bytes
-        return self._evict(connection) if self._full(backlog) else []
+        self._total_bytes += backlog.messages[-1].size_bytes
+        return self._shed(connection, backlog) if self._full(backlog) else self._relieve()
 
     def _full(self, backlog: Backlog) -> bool:
         limits = self.membership.limits
         waiting = len(backlog.messages)  # a single message always fits: it may be as large as the whole queue
         return waiting > limits.queue_messages or (waiting > 1 and backlog.size_bytes > limits.queue_bytes)
+
+    def _shed(self, connection: bytes, backlog: Backlog) -> list[Send]:
+        """Make room by rank; evict who has room for nothing more, or reads nothing."""
+        told: list[Send] = []
+        reads = self._at - backlog.moved_at < STOPPED_S
+        for rank in (Rank.TELEMETRY, Rank.CANDIDATES, Rank.LABELS) if reads else (Rank.TELEMETRY,):
+            dropped = backlog.shed(rank)
+            self._total_bytes -= sum(one.size_bytes for one in dropped)
+            told += self._count_shed(connection, backlog, rank, dropped)
+            if not self._full(backlog):
+                return told
+        return told + self._evict(connection)
+
+    def _count_shed(self, connection: bytes, backlog: Backlog, rank: Rank, dropped: list[Waiting]) -> list[Send]:
+        kinds = Counter(NAMES[one.kind] for one in dropped)
+        self.membership.counters.update({f"shed.{kind}": number for kind, number in kinds.items()})
+        if dropped and not backlog.shed_before:
+            backlog.shed_before = True
+            what = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+            self.membership.note(f"{self.membership.who(connection)} reads too slowly: dropped of its queue: {what}")
+        if (session := self.membership.sessions.get(connection)) is not None:
+            session.shed += len(dropped)
+        return [] if rank is Rank.TELEMETRY else self._tell_senders(connection, dropped)
+
+    def _tell_senders(self, connection: bytes, dropped: list[Waiting]) -> list[Send]:
+        """One word to each, about its last one: as many as were dropped would be a flood of their own."""
+        numbers = [sender_of(one.frames[0]) for one in dropped]
+        last, counts = dict(zip(numbers, dropped, strict=True)), Counter(numbers)
+        return [
+            send
+            for number, one in last.items()
+            for send in self.membership.undelivered(connection, one.frames, f"slow, {counts[number]} dropped")
+        ]
 
     def _relieve(self) -> list[Send]:
         """Keep all queues together in bounds."""
@@ -155,7 +244,8 @@ class Relay:
         """Throw the queue away, end the session, tell everyone whose message was in it."""
         backlog = self.backlogs.pop(connection)
         self._total_bytes -= backlog.size_bytes
-        told = [send for frames in backlog.messages for send in self.membership.undelivered(connection, frames, why)]
+        self.membership.counters["lost"] += len(backlog.messages)
+        told = [send for one in backlog.messages for send in self.membership.undelivered(connection, one.frames, why)]
         return self.membership.gone(connection, why) + told
 
 

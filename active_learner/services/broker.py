@@ -84,12 +84,15 @@ class Broker(Service):
 
     def readings(self) -> Iterator[Reading]:
         membership = self.relay.membership
+        sessions = membership.sessions.values()
         yield from counted(self.relay.counters)
-        for measure, number in zip(("peers", "rooms"), membership.size, strict=True):
-            yield from gauge(measure, number)
+        yield from gauge("peers", len(sessions))
+        yield from gauge("rooms", len({room for session in sessions for room in session.rooms}))
         for connection, backlog in self.relay.backlogs.items():
             yield from gauge("backlog_messages", len(backlog.messages), membership.who(connection))
             yield from gauge("backlog_bytes", backlog.size_bytes, membership.who(connection))
+        for session in sessions:
+            yield from gauge("member_shed", session.shed or None, membership.who(session.connection))
 
     def _received(self, connection: bytes, frames: list[Frame]) -> None:
         self.relay.received(connection, frames, self._loop.time())

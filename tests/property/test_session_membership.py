@@ -158,7 +158,7 @@ class Broker(RuleBasedStateMachine):
     def queues_are_bounded(self) -> None:
         total = 0
         for backlog in self.relay.backlogs.values():
-            size = sum(map(size_of, backlog.messages))
+            size = sum(size_of(one.frames) for one in backlog.messages)
             assert size == backlog.size_bytes
             assert len(backlog.messages) <= LIMITS.queue_messages
             assert size <= LIMITS.queue_bytes or len(backlog.messages) == 1

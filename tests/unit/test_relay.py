@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 
+import numpy as np
 import pytest
 
 from active_learner.core.admission import Limits
 from active_learner.core.membership import Frames, Membership
-from active_learner.core.relay import TOTAL_FACTOR, Relay, Sent
+from active_learner.core.relay import STOPPED_S, TOTAL_FACTOR, Relay, Sent
 from protocol.codec import decode, encode
-from protocol.messages import Control, Join, LogLine, Message, Presence, Undelivered, Welcome
+from protocol.messages import (
+    Action,
+    Answer,
+    Candidates,
+    Control,
+    Join,
+    LogLine,
+    Message,
+    Presence,
+    Undelivered,
+    Welcome,
+)
 from tests.conversation import hello
 
 ROOM = "digits/control"
@@ -26,6 +39,7 @@ class Wires:
         numbers = iter(range(1, 100))
         self.relay = Relay(Membership(Limits(**limits), lambda: next(numbers), "broker", "test"), self.send)
         self.sequence = 0
+        self.at = 0.0
 
     def send(self, connection: bytes, frames: Frames) -> Sent:
         who = connection.decode()
@@ -39,7 +53,7 @@ class Wires:
     def say(self, who: str, message: Message, room: str = "") -> None:
         self.sequence += 1
         number = next((m.session for m in self.got[who] if isinstance(m, Welcome)), 0)
-        self.relay.received(who.encode(), encode(message, room=room, session=number, sequence=self.sequence), 0.0)
+        self.relay.received(who.encode(), encode(message, room=room, session=number, sequence=self.sequence), self.at)
 
     def enter(self, *names: str) -> None:
         for who in names:
@@ -89,8 +103,90 @@ def test_telemetry_over_the_limit_is_shed_oldest_first_and_counted(wires: Wires)
     assert wires.heard("b", Control) == [order(0)]
     kept = [message.number for message in wires.heard("b", LogLine)]
     assert kept == list(range(30 - len(kept), 30))
-    assert wires.relay.counters["shed"] == 30 - len(kept) > 0
+    assert wires.relay.counters["shed.log_line"] == 30 - len(kept) > 0
     assert wires.heard("a", Undelivered) == []
+
+
+def proposal(number: int) -> Candidates:
+    return Candidates(str(number), "propose", np.full((1, 10), number, np.int32), False)
+
+
+def answer(number: int) -> Answer:
+    return Answer(str(number), "q", "ann", number, Action.ANSWER, 1, 0.0)
+
+
+def test_row_45_control_before_labels_before_candidates_before_telemetry(wires: Wires) -> None:
+    """Each kind fills a queue of ten in turn: what matters less goes first, the older half of it."""
+    wires.full.add("b")
+    for number in range(4):
+        for message in (line(number), proposal(number), answer(number), order(number)):
+            wires.say("a", message, ROOM)
+    for number in range(4, 10):
+        wires.say("a", order(number), ROOM)
+    assert {name: count for name, count in wires.relay.counters.items() if name.startswith("shed.")} == {
+        "shed.log_line": 4,
+        "shed.candidates": 4,
+        "shed.answer": 4,
+    }
+    wires.full.clear()
+    wires.relay.flush()
+    assert wires.heard("b", LogLine, Candidates, Answer, Control) == [order(number) for number in range(10)]
+    assert not wires.relay.counters.keys() & {"lost", "evicted"}
+
+
+def test_row_45_a_sender_is_told_once_of_what_was_dropped_and_telemetry_is_not_told(wires: Wires) -> None:
+    notes: list[str] = []
+    wires.relay.membership.note = notes.append
+    wires.full.add("b")
+    for number in range(9):
+        wires.say("a" if number % 2 else "c", proposal(number), ROOM)
+    wires.say("a", line(0), ROOM)
+    for number in range(2):
+        wires.say("a", order(number), ROOM)
+    assert wires.relay.counters["shed.candidates"] == 5
+    for who, dropped in (("a", 2), ("c", 3)):
+        assert [(one.name, one.why) for one in wires.heard(who, Undelivered)] == [("b", f"slow, {dropped} dropped")]
+    assert notes == ["b of digits reads too slowly: dropped of its queue: 1 log_line"]
+    assert [session.shed for session in wires.relay.membership.sessions.values()] == [0, 6, 0]
+
+
+def test_a_member_that_reads_a_little_stays_and_one_that_reads_nothing_is_evicted(wires: Wires) -> None:
+    wires.full.add("b")
+    for number in range(40):
+        wires.say("a", proposal(number), ROOM)
+    assert "evicted" not in wires.relay.counters
+    wires.full.clear()
+    wires.relay.tick(STOPPED_S - 0.1)
+    wires.full.add("b")
+    for at in (STOPPED_S, 2 * STOPPED_S - 0.2):
+        wires.at = at
+        for number in range(11):
+            wires.say("a", proposal(number), ROOM)
+    assert "evicted" not in wires.relay.counters
+    wires.at = 2 * STOPPED_S
+    for number in range(11):
+        wires.say("a", proposal(number), ROOM)
+    assert wires.relay.counters["evicted"] == 1
+    assert [one.why for one in wires.heard("c", Presence) if one.event == "left"] == ["slow"]
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["slow", "stopped"])
+def test_every_copy_is_taken_waits_was_shed_or_lost(wires: Wires, stopped: bool) -> None:
+    draw = random.Random(1)
+    makers = (line, proposal, answer, order)
+    for number in range(3000):
+        (wires.full.discard if draw.random() < 0.02 and not stopped else wires.full.add)("b")
+        wires.at += 0.01
+        wires.say("a", makers[draw.choices((0, 1, 2, 3), (9, 9, 9, 0.02))[0]](number), ROOM)
+        wires.relay.flush()
+    kinds = (LogLine, Candidates, Answer, Control)
+    counters = wires.relay.counters
+    backlog = wires.relay.backlogs.get(b"b")
+    waiting = len(backlog.messages) if backlog else 0
+    shed = sum(count for name, count in counters.items() if name.startswith("shed."))
+    relayed_to_b = counters["relayed"] - len(wires.heard("c", *kinds))
+    assert relayed_to_b == len(wires.heard("b", *kinds)) + waiting + shed + counters.get("lost", 0)
+    assert counters.get("evicted", 0) == stopped
 
 
 def test_a_member_over_its_limit_is_evicted_and_all_who_spoke_to_it_are_told(wires: Wires) -> None:
