@@ -36,12 +36,19 @@ def free_port() -> int:
 @contextlib.contextmanager
 def our_broker() -> Iterator[tuple[int, ...]]:
     """The real one, as a user starts it."""
+    with broker_process() as (port, _):
+        yield (port,)
+
+
+@contextlib.contextmanager
+def broker_process() -> Iterator[tuple[int, int]]:
+    """Port and process id of our broker."""
     port = free_port()
     command = [*PROGRAM, "broker", "digits", "--set", f"broker.address=tcp://127.0.0.1:{port}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with _until_ended(process):
         _wait_for_port(port)
-        yield (port,)
+        yield port, process.pid
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from tests.proofs.base import Proof
 
-PROOFS: dict[str, str] = {}
+PROOFS: dict[str, str] = {"slow": "tests.proofs.slow:Slow"}
 """Name -> module:class; the order is that of `make soak`."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from active_learner.bench import demo, facts, step, step_task
+from active_learner.bench import demo, facts, load, slow, step, step_task
 from active_learner.bench.arms import Arm, run_command
 from active_learner.bench.outcome import NO_SWERGIO, Goal, Outcome, times
 from active_learner.errors import ActiveLearnerError
@@ -106,3 +106,42 @@ def test_two_arms_are_one_table_with_the_labels_to_the_goal() -> None:
     lines = [line.split() for line in table(own, control, 0.9)]
     assert lines[2] == ["40", "92.0", "%", "70.0", "%"]
     assert lines[3] == ["to", "90", "%", "40", "labels", "not", "reached"]
+
+
+def crowded(lost: int = 0, p99_s: float = 0.001, shed: int = 30, peak_bytes: int = 60 << 20) -> load.Crowd:
+    readers = {"one": {"manner": "all", "came": 100 - lost}, "two": {"manner": "slow", "came": 70}}
+    return load.Crowd(100, 20_000.0, readers, [p99_s] * 200, peak_bytes, {"shed.log_line": shed})
+
+
+def test_goals_of_slow_are_met_when_all_is_there_or_counted() -> None:
+    found = {name: crowded() for name in (slow.IDLE, *slow.PHASES, slow.PUSH)}
+    assert [goal.met for goal in slow.goals(found)] == [True] * 6
+
+
+def test_goals_of_slow_tell_what_is_lacking_uncounted_large_or_late() -> None:
+    found = {name: crowded() for name in (slow.IDLE, *slow.PHASES)}
+    found["one slow"] = crowded(lost=3, p99_s=0.1)
+    found[slow.PUSH] = crowded(shed=29, peak_bytes=300 << 20)
+    told = [goal.told() for goal in slow.goals(found)]
+    assert told[1:] == [
+        "MISSED  the others lose nothing: 3 lacking",
+        "MISSED  what is shed is counted exactly: 4 uncounted",
+        "MISSED  broker under 256 MiB: 300 MiB",
+        "MISSED  a slow member at most doubles the others' p99: 100x",
+        "MISSED  and it is at most twice the idle one: 100x",
+    ]
+
+
+def test_a_run_in_which_a_session_was_lost_is_made_again_and_not_for_ever() -> None:
+    attempts: list[int] = []
+
+    def run() -> load.Crowd:
+        attempts.append(1)
+        if len(attempts) % 3:
+            raise load.SessionLost
+        return crowded()
+
+    assert slow.steady(run).sent == 100
+    with pytest.raises(load.SessionLost):
+        slow.steady(run, attempts=2)
+    assert len(attempts) == 5

@@ -1,0 +1,60 @@
+"""Members that read slowly or not at all: others lose nothing, what is shed is counted exactly, the broker stays small."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import ClassVar
+
+from active_learner.bench.load import Crowd, crowd, flood
+from active_learner.bench.outcome import Goal
+from active_learner.bench.slow import BOUND_BYTES, MEGABYTES, RATE, lacking, steady
+from tests.proofs.base import Proof, Say, Tally
+
+READERS = {"one": "all", "two": "slow", "three": "stopped"}
+SHARE = 0.95
+"""Of RATE that a busy machine must reach: below it the run was another one."""
+
+
+class Slow(Proof):
+    title: ClassVar[str] = f"one slow and one stopped member at {RATE:,} messages/s; 1 GB pushed at a stopped one"
+    unit: ClassVar[str] = "seconds"
+    short: ClassVar[int] = 8
+    long: ClassVar[int] = 600
+    chunk: ClassVar[int] = 300
+    timeout_s: ClassVar[float] = 240.0
+
+    def run(self, units: int, seed: int, say: Say) -> Tally:
+        tally = Tally()
+        steadily = steady(partial(crowd, READERS, RATE, units))
+        self._judge("20,000/s", steadily, tally, say)
+        tally.measured("sent/s", steadily.rate)
+        pushed = steady(partial(flood, {"one": "stopped"}, MEGABYTES))
+        self._judge("1 GB", pushed, tally, say)
+        return tally
+
+    def _judge(self, what: str, one: Crowd, tally: Tally, say: Say) -> None:
+        p99_ms = 1000 * one.quantile(0.99)
+        say(
+            f"{what}: {one.sent:,} sent at {one.rate:,.0f}/s, {one.shed:,} shed, {one.unaccounted} uncounted, "
+            f"{lacking(one)} lacking elsewhere, p99 of others {p99_ms:.1f} ms, broker {one.peak_bytes / 2**20:.0f} MiB"
+        )
+        tally.count("sent", one.sent)
+        tally.count("shed", one.shed)
+        tally.measured(f"p99 ms of others at {what}", p99_ms)
+        tally.measured("broker MiB", one.peak_bytes / 2**20)
+        if lacking(one):
+            tally.fail(f"{what}: a member that reads all lacks {lacking(one)} of {one.sent}")
+        if one.unaccounted:
+            tally.fail(f"{what}: {one.unaccounted} copies neither came nor were counted: {one.readers}, {one.counters}")
+        if one.counters.get("evicted"):
+            tally.fail(f"{what}: {one.counters['evicted']} members were evicted, though all took what they were given")
+
+    def goals(self, total: Tally, units: int) -> list[Goal]:
+        slowest = min(total.samples["sent/s"])
+        most = total.highest["broker MiB"]
+        shed = total.counts["shed"]
+        return [
+            Goal(f"{RATE:,} messages/s sent (at least {SHARE:.0%})", f"{slowest:,.0f}", slowest >= SHARE * RATE),
+            Goal("something was shed at all", f"{shed:,}", shed > 0),
+            Goal(f"broker under {BOUND_BYTES >> 20} MiB", f"{most:.0f} MiB", most < BOUND_BYTES >> 20),
+        ]
