@@ -12,6 +12,9 @@ import signal
 VARIABLE = "ACTIVE_LEARNER_CRASH_AT"
 
 POINTS: dict[str, str] = {
+    "broker.hello_answered": "a HELLO is answered, or waits for sign of life of its rival",
+    "broker.message_relayed": "a message is given to all that hear it",
+    "broker.message_taken": "a message has come, nobody has heard it",
     "evaluator.after_apply": "the optimizer has made its step, nobody knows it yet",
     "evaluator.before_apply": "a gradient has come, the weights are as before",
     "evaluator.checkpoint_before_folder_sync": "the new file has its name, the folder is not synced",
@@ -20,6 +23,15 @@ POINTS: dict[str, str] = {
     "evaluator.forward_made": "the predictions are made, nobody has heard them",
     "evaluator.promoted": "the promoted weights are on the disk and score, PROMOTED is not said",
     "evaluator.restored": "it stands at an older step, its POSITION is not said",
+    "labeler.answer_sent": "an answer is said, or said again",
+    "labeler.outbox_after_fsync": "an answer is on the disk, it is not said",
+    "labeler.outbox_before_compaction": "settled answers will be dropped from the outbox, the new file is not written",
+    "labeler.outbox_before_fsync": "an answer is given, nothing of it is on the disk",
+    "labeler.outbox_settled": "the outbox knows the receipt",
+    "labeler.receipt_heard": "a receipt has come, the outbox does not know it",
+    "source.candidates_made": "the source has made candidates, nobody has heard of them",
+    "source.candidates_said": "candidates are said, or said again",
+    "source.receipt_heard": "TAKEN has come, the source does not know it",
     "trainer.answer_after_commit": "an answer is on the disk, its receipt is not said",
     "trainer.answer_before_commit": "an answer was heard and checked, nothing of it is written",
     "trainer.closing_after_commit": "closed questions are on the disk, nobody was told",

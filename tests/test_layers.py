@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "logs.py": set(),
     "melody": {"core"},
     "peer.py": {"core", "transport", "crash_points.py"},
+    "outbox.py": {"core", "durable", "peer.py"},
     "serving.py": {"core", "peer.py", "services", "backends"},
     "config": {"core", "datasets", "imports.py"},
     "results": {"core", "melody"},

@@ -59,7 +59,7 @@ def make(config: Config, spec: SampleSpec, kind: str | None = None, annotator: s
     from active_learner.oracles import make_oracle
 
     section = _section(config, spec, kind)
-    settings = section.model_dump(exclude={"kind"})
+    settings = section.model_dump(exclude={"kind", "outbox"})
     if annotator is not None:
         settings["annotator"] = annotator
     if settings.get("answers") == "dataset" and settings["path"] is None:
@@ -80,7 +80,8 @@ def _section(config: Config, spec: SampleSpec, kind: str | None) -> SimulatedLab
 
 
 async def _label(config: Config, oracle: Oracle, metrics: tuple[str, int] | None) -> int:
-    from active_learner.config.loading import address_of
+    from active_learner.config.loading import address_of, outbox_of
+    from active_learner.durable.kept_answers import KeptAnswers
     from active_learner.peer import Peer
     from active_learner.services import shell
     from active_learner.services.labeler import Labeler
@@ -91,7 +92,8 @@ async def _label(config: Config, oracle: Oracle, metrics: tuple[str, int] | None
         address=address_of(config),
         connect_timeout_s=config.broker.connect_timeout_s,
     )
-    return await shell.run(Labeler(peer, oracle, config.rooms.user, config.rooms.control), metrics)
+    kept = KeptAnswers(outbox_of(config, oracle.annotator))
+    return await shell.run(Labeler(peer, oracle, config.rooms.user, config.rooms.control, kept), metrics)
 
 
 async def _prelabel(config: Config, spec: SampleSpec, oracle: Oracle, count: int) -> int:

@@ -20,7 +20,8 @@ MEMORY = "memory"
 def keep_aside(folder: Path, url: str | None = None) -> Path:
     """Rename a run folder to the next free number. `url`: the store's, when the folder does not tell it.
 
-    Raises: LeaseHeld when an `up` runs there, StoreLocked when a trainer that was started by hand does; with all as it was.
+    Raises: LeaseHeld when an `up` runs there, StoreLocked when a trainer or labeler that was started by hand
+    does; with all as it was.
     """
     from active_learner.config import run_folder
     from active_learner.durable.lock import WriterLock
@@ -65,8 +66,9 @@ def memory_held(config: Config) -> Iterator[None]:
 def _stores(folder: Path, url: str | None) -> set[Path]:
     """Whose writers would lose the folder."""
     from active_learner.config import run_folder
+    from active_learner.config.loading import OUTBOX
     from active_learner.stores import file_of
 
     urls = {url, run_folder.kept_store(folder)} - {None}
     files = {file_of(one, folder) for one in urls if one is not None}
-    return {folder / MEMORY, *(file for file in files if file is not None)}
+    return {folder / MEMORY, *(file for file in files if file is not None), *(folder / OUTBOX).glob("*.jsonl")}

@@ -20,6 +20,9 @@ from active_learner.config import layers, problems, running
 from active_learner.config.schema import Config
 from active_learner.errors import ConfigError
 
+OUTBOX = "outbox"
+"""In the run folder."""
+
 RESOLVED = "config.resolved.yaml"
 IN_FOLDER = "config.yaml"
 """What a folder as CONFIG means, as `init` writes it."""
@@ -82,6 +85,13 @@ def base_dir(config: Config) -> Path:
 def run_dir(config: Config) -> Path:
     """The run folder, absolute: `run_dir`, or runs/NAME in the working directory."""
     return Path(config.run_dir or Path("runs") / config.name).expanduser().absolute()
+
+
+def outbox_of(config: Config, annotator: str) -> Path:
+    """The file of an annotator's answers that have no receipt; its folder need not exist."""
+    own: str | None = getattr(config.labeler, "outbox", None)
+    folder = run_dir(config) / OUTBOX if own is None else base_dir(config) / Path(own).expanduser() / config.name
+    return folder / f"{annotator}.jsonl"
 
 
 def plain(config: Config) -> dict[str, Any]:

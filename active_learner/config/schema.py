@@ -210,6 +210,12 @@ SourceConfig = Annotated[
 ]
 
 
+OUTBOX = Field(
+    None,
+    description="folder of the answers that the trainer has not confirmed yet; None: outbox in the run folder",
+)
+
+
 class SimulatedLabeler(Section):
     kind: Literal["simulated"] = "simulated"
     answers: str = Field(
@@ -222,12 +228,14 @@ class SimulatedLabeler(Section):
     skip_rate: Probability = Field(0.0, description="chance to skip a question")
     away_after: Positive | None = Field(None, description="leaves after so many answers")
     annotator: Name = Field("simulated", description="whose labels they are")
+    outbox: str | None = OUTBOX
 
 
 class TerminalLabeler(Section):
     kind: Literal["terminal"] = "terminal"
     play: str | None = Field(None, description="command that plays a WAV, {} is the file; None: notes are only shown")
     annotator: Name = Field("terminal", description="whose labels they are")
+    outbox: str | None = OUTBOX
 
 
 class NoLabeler(Section):

@@ -167,6 +167,11 @@ class Answering(Machine[Event, Command]):
         return [pending.answer for pending in self._unsent]
 
     @property
+    def unkept(self) -> list[Answer]:
+        """Of these, what is on no disk (yet): it ends with the process."""
+        return [pending.answer for pending in self._unsent if not (self._keeps and pending.kept)]
+
+    @property
     def _is_full(self) -> bool:
         return len(self._unsent) >= self._max_unsent
 

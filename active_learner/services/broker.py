@@ -19,9 +19,11 @@ from active_learner.core.admission import Limits
 from active_learner.core.measures import Reading, counted, gauge
 from active_learner.core.membership import QUIET_S, Membership
 from active_learner.core.relay import TOTAL_FACTOR, Relay
+from active_learner.crash_points import reach
 from active_learner.errors import ConfigError
 from active_learner.services.shell import Service
 from active_learner.transport.base import Frame, Router
+from protocol.messages import Hello
 
 if TYPE_CHECKING:
     from active_learner.config.schema import BrokerConfig
@@ -38,6 +40,8 @@ NOTES, NOTES_S = 10, 10.0
 MEMORY_BYTES = 768 * 1024 * 1024
 """Beside the queues: a dozen messages of 64 MiB that are coming in or going out. Why there is a bound at all: ZeroMQ collects
 a message of many parts before we see it, and bounds their number by nothing."""
+
+HELLO = bytes([Hello.KIND])
 
 LOG = logging.getLogger(__name__)
 
@@ -95,7 +99,11 @@ class Broker(Service):
             yield from gauge("member_shed", session.shed or None, membership.who(session.connection))
 
     def _received(self, connection: bytes, frames: list[Frame]) -> None:
+        reach("broker.message_taken")
         self.relay.received(connection, frames, self._loop.time())
+        reach("broker.message_relayed")
+        if frames[0][3:4] == HELLO:
+            reach("broker.hello_answered")
 
     def _turn(self) -> None:
         """Queues are tried after every turn, and by a timer while there are any."""

@@ -41,6 +41,7 @@ from active_learner.core.proposing_events import (
     Warn,
 )
 from active_learner.core.records import Features, SampleSpec, canonical
+from active_learner.crash_points import reach
 from active_learner.errors import ActiveLearnerError, BadSample
 from active_learner.peer import Peer, Received
 from active_learner.services.pump import Pump
@@ -127,6 +128,7 @@ class CandidateSource(Service):
         at = self._clock()
         match received.message:
             case Taken(re=re, new=new, known=known, refused=refused, evicted=evicted, text=text):
+                reach("source.receipt_heard")
                 self._pump.handle(ReceiptArrived(at, re, new, known, refused, text, evicted))
             case Scores(re=re, fitness=fitness):
                 self._pump.handle(ScoresArrived(at, re, fitness))
@@ -175,11 +177,13 @@ class CandidateSource(Service):
             self._worker.tell(partial(self._bad_input, problem))
         if features is None:
             return NothingProposed(self._clock(), self._source.ended)
+        reach("source.candidates_made")
         return Proposed(self._clock(), self._new_id(), _checked(features, self._spec))
 
     def _say(self, id_: str, features: Features) -> None:
         try:
             self._peer.send(self._evolution, Candidates(id_, "propose", features, False))
+            reach("source.candidates_said")
         except LocalProtocolError as error:
             fewer = "make source.batch or source.population smaller"
             self.fail(ActiveLearnerError(f"{len(features)} candidates do not fit into a message: {error}; {fewer}"))

@@ -1,4 +1,5 @@
-"""The labeler's process: hands questions to an oracle and its replies to the trainer. Decides nothing (core/answering.py)."""
+"""The labeler's process: hands questions to an oracle and its replies to the disk and the trainer. Decides nothing
+(core/answering.py)."""
 
 from __future__ import annotations
 
@@ -13,6 +14,9 @@ from active_learner.core.answering_events import (
     Ask,
     Command,
     Drained,
+    Forget,
+    Full,
+    Keep,
     Left,
     NothingThere,
     QuestionArrived,
@@ -24,11 +28,15 @@ from active_learner.core.answering_events import (
     Tell,
     Tick,
     TrainerSeen,
+    Unkept,
     Withdraw,
 )
 from active_learner.core.measures import Reading, counted, gauge
+from active_learner.crash_points import reach
+from active_learner.durable.kept_answers import KeptAnswers
 from active_learner.oracles.base import Oracle, Reply
 from active_learner.peer import Peer, Received
+from active_learner.services.outbox_lane import OutboxLane
 from active_learner.services.pump import Pump
 from active_learner.services.shell import Service, jitter, meet
 from protocol.messages import Answer, AnswerReceipt, Member, Question, QuestionClosed
@@ -57,15 +65,20 @@ class Labeler(Service):
         oracle: Oracle,
         user: str = "user",
         control: str = "control",
+        kept: KeptAnswers | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
+        """`kept`: where answers are kept until the trainer has them, closed by `stop`. None: in memory alone."""
         super().__init__()
         self._peer, self._oracle, self._rooms = peer, oracle, (user, control)
         self._clock, self._wall, self._new_id = clock, wall, new_id
-        self.machine = Answering(oracle.annotator, jitter=jitter)
+        before = () if kept is None else kept.all()
+        self.machine = Answering(oracle.annotator, jitter=jitter, keeps=kept is not None, kept=before)
         self._pump = Pump(self.machine, self._do, self.fail)
+        self._lane = None if kept is None else OutboxLane(kept, self._pump.handle, clock)
+        self._torn = "" if kept is None else kept.note
         self._drained = asyncio.Event()
         self._turn: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
@@ -74,6 +87,7 @@ class Labeler(Service):
 
     async def start(self) -> str:
         self._peer.on_message, self._peer.on_presence = self._heard, self._presence
+        self._tell_what_was_left()
         await meet(self._peer)
         for room in self._rooms:
             await self._peer.join(room)
@@ -82,6 +96,14 @@ class Labeler(Service):
         self._ticking = asyncio.create_task(self._tick())
         asyncio.get_running_loop().call_later(READY_FIRST_S, self._first_rest)
         return f"labeler {self._oracle.annotator}"
+
+    def _tell_what_was_left(self) -> None:
+        """By an earlier process of this annotator: the machine sends it as soon as the trainer is seen, before anything else."""
+        if self._torn:
+            self._oracle.notice(self._torn)
+        left = len(self.machine.unsent)
+        if left:
+            self._oracle.notice(f"{_answers(left)} of an earlier start had no receipt: sent again")
 
     async def stop(self) -> None:
         """Ask no more, deliver what is decided (bounded), and tell what could not be delivered."""
@@ -92,13 +114,24 @@ class Labeler(Service):
         try:
             await asyncio.wait_for(self._drained.wait(), DRAIN_S)
         except TimeoutError:
-            self._oracle.notice(_unsent(self.machine.unsent))
+            self._tell_undelivered()
         if self._ticking is not None:
             self._ticking.cancel()
         if self._notes:
             await asyncio.wait(self._notes, timeout=DRAIN_S / 4)
         self._oracle.close()
         await self._peer.close()
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            await lane.close()
+
+    def _tell_undelivered(self) -> None:
+        lost = self.machine.unkept
+        kept = [answer for answer in self.machine.unsent if answer not in lost]
+        if kept:
+            self._oracle.notice(f"not delivered yet, kept here and sent by the next start: {_told(kept)}")
+        if lost:
+            self._oracle.notice(f"not delivered, because the trainer did not confirm: {_told(lost)}")
 
     def readings(self) -> Iterator[Reading]:
         yield from counted(self._peer.counters)
@@ -114,6 +147,7 @@ class Labeler(Service):
             case QuestionClosed(id=id, why=why):
                 self._pump.handle(QuestionGone(id, why))
             case AnswerReceipt() as receipt:
+                reach("labeler.receipt_heard")
                 self._pump.handle(ReceiptArrived(receipt, self._clock()))
 
     def _presence(self, room: str, member: Member, here: bool, why: str) -> None:
@@ -128,7 +162,7 @@ class Labeler(Service):
             self._pump.handle(TrainerSeen(self._clock()))
         if here != self._trainer_here:
             kept = len(self.machine.unsent)
-            words = f"; {kept} answers are kept here until it is back" if kept else ""
+            words = f"; {_answers(kept)} without receipt kept here until it is back" if kept else ""
             if here and self._trainer_here is not None:
                 self._oracle.notice("the trainer is here")
             elif not here:
@@ -150,8 +184,19 @@ class Labeler(Service):
                 self._rest(turn)
             case Withdraw(why=why):
                 self._oracle.notice(f"the question was withdrawn: {why}")
+            case Keep(answer=answer) if self._lane is not None:
+                self._lane.keep(answer)
+            case Forget(id=id, status=status) if self._lane is not None:
+                self._lane.settle(id, status)
             case Send(answer=answer):
                 self._peer.send(f"@{TRAINER}", answer)
+                reach("labeler.answer_sent")
+            case Unkept(text=text):
+                self._oracle.notice(
+                    f"not kept on this disk yet ({text}): sent all the same, and keeping it is tried again"
+                )
+            case Full(unsent=unsent):
+                self._oracle.notice(f"{_answers(unsent)} have no receipt: nothing is asked until half of them have one")
             case Tell(receipt=receipt):
                 self._note(self._oracle.receipt(receipt))
             case NothingThere():
@@ -160,7 +205,7 @@ class Labeler(Service):
                 self._drained.set()
 
     def _first_rest(self) -> None:
-        if self._turn is None and self.machine.phase == "resting":
+        if self._turn is None and self.machine.phase in ("resting", "full"):
             self._rest(0)
 
     def _rest(self, turn: int) -> None:
@@ -206,6 +251,9 @@ class Labeler(Service):
             self.fail(error)
 
 
-def _unsent(answers: list[Answer]) -> str:
-    told = ", ".join(f"{a.action.value if a.value is None else a.value} for {a.question[:12]}" for a in answers)
-    return f"not delivered, because the trainer did not confirm: {told}"
+def _answers(number: int) -> str:
+    return "1 answer" if number == 1 else f"{number} answers"
+
+
+def _told(answers: list[Answer]) -> str:
+    return ", ".join(f"{a.action.value if a.value is None else a.value} for {a.question[:12]}" for a in answers)

@@ -38,12 +38,12 @@ labeler: {kind: terminal, annotator: ann}
 class Terminal:
     """A child on a pseudo-terminal; its output is collected by a thread until the child is gone."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "active_learner", "label", *arguments],
             stdin=slave, stdout=slave, stderr=slave, cwd=folder, start_new_session=True,
-            env={**os.environ, "TERM": "dumb", "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**os.environ, "TERM": "dumb", "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
         )  # fmt: skip
         os.close(slave)
         self.seen, self._from = "", 0

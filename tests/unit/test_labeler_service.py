@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from active_learner.durable.kept_answers import KeptAnswers
 from active_learner.oracles.base import Oracle, Reply
 from active_learner.peer import Peer, Received
 from active_learner.services import labeler
@@ -88,12 +91,14 @@ class Trainer:
 @dataclass
 class Stage:
     broker: MemoryBroker
+    outbox: Path | None = None
     oracle: Puppet = field(default_factory=Puppet)
 
     def __post_init__(self) -> None:
         ids = itertools.count(1)
         peer = Peer(experiment="e", role="labeler", address=self.broker.address)
-        self.service = Labeler(peer, self.oracle, wall=lambda: 5.0, new_id=lambda: f"a{next(ids)}")
+        kept = None if self.outbox is None else KeptAnswers(self.outbox)
+        self.service = Labeler(peer, self.oracle, kept=kept, wall=lambda: 5.0, new_id=lambda: f"a{next(ids)}")
         self.trainer = Trainer(self.broker.address)
 
     async def asked(self) -> str:
@@ -103,14 +108,20 @@ class Stage:
         return await asyncio.wait_for(self.oracle.told.get(), PATIENCE_S)
 
 
-def on_stage(scene: Callable[[Stage], Awaitable[None]], trainer: bool = True) -> None:
+def on_stage(
+    scene: Callable[[Stage], Awaitable[None]], trainer: bool = True, outbox: Path | None = None, left: int = 0
+) -> None:
+    """`left`: answers that an earlier process has left in the outbox."""
+
     async def run() -> None:
         async with MemoryBroker() as broker:
-            stage = Stage(broker)
+            stage = Stage(broker, outbox)
             if trainer:
                 await stage.trainer.start()
             assert await stage.service.start() == "labeler ann"
             async with asyncio.timeout(PATIENCE_S):
+                if left:
+                    assert await stage.told() == f"{left} answer of an earlier start had no receipt: sent again"
                 assert await stage.asked() == "rest"
                 await scene(stage)
             await stage.service.stop()
@@ -274,3 +285,108 @@ def test_an_oracle_that_fails_ends_the_process_with_its_error() -> None:
             await stage.service.done
 
     on_stage(scene)
+
+
+def on_disk(outbox: Path, answer: Answer) -> bool:
+    return f'"id":"{answer.id}"' in outbox.read_text()
+
+
+class TestOutbox:
+    """With a file: the next process goes on where one ended, in whatever way."""
+
+    @pytest.fixture
+    def outbox(self, tmp_path: Path) -> Path:
+        return tmp_path / "outbox" / "ann.jsonl"
+
+    @staticmethod
+    def kept(outbox: Path) -> list[tuple[str, str]]:
+        file = KeptAnswers(outbox)
+        file.close()
+        return [(answer.id, status) for answer, status in file.all()]
+
+    def test_an_answer_is_on_the_disk_before_the_trainer_hears_it(self, outbox: Path) -> None:
+        async def scene(stage: Stage) -> None:
+            stage.trainer.peer.send("user", question("q"))
+            stage.oracle.answers("q")
+            heard = await stage.trainer.answer()
+            assert on_disk(outbox, heard)
+            stage.trainer.peer.reply(stage.trainer.last, AnswerReceipt(heard.id, "q", "stored", ""))
+            assert await stage.told() == "q stored"
+
+        on_stage(scene, outbox=outbox)
+        assert self.kept(outbox) == [("a1", "stored")]
+
+    def test_what_had_no_receipt_is_sent_by_the_next_process_before_anything_else(
+        self, outbox: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(labeler, "DRAIN_S", 0.05)
+        first: list[Answer] = []
+
+        async def ends_without_receipt(stage: Stage) -> None:
+            stage.trainer.peer.send("user", question("q"))
+            stage.oracle.answers("q", 4)
+            first.append(await stage.trainer.answer())
+
+        on_stage(ends_without_receipt, outbox=outbox)
+
+        async def goes_on(stage: Stage) -> None:
+            assert await stage.trainer.receive() == first[0]
+            assert await stage.told() == "q stored"
+            stage.trainer.peer.send("user", question("r"))
+            assert await stage.asked() == "r+0"
+
+        on_stage(goes_on, outbox=outbox, left=1)
+        assert self.kept(outbox) == [("a1", "stored")]
+
+    def test_what_is_kept_is_told_at_the_end(self, outbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(labeler, "DRAIN_S", 0.05)
+
+        async def scene(stage: Stage) -> None:
+            stage.trainer.peer.send("user", question("q"))
+            stage.oracle.answers("q", 4)
+            await stage.trainer.answer()
+            await stage.service.stop()
+            assert await stage.told() == "not delivered yet, kept here and sent by the next start: 4 for q"
+
+        on_stage(scene, outbox=outbox)
+
+    def test_a_full_disk_is_told_and_the_answer_gets_to_the_trainer_all_the_same(
+        self, outbox: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(self: KeptAnswers, answer: Answer) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        async def scene(stage: Stage) -> None:
+            with monkeypatch.context() as disk:
+                disk.setattr(KeptAnswers, "keep", full)
+                stage.trainer.peer.send("user", question("q"))
+                stage.oracle.answers("q")
+                sent = await stage.trainer.answer()
+                assert await stage.told() == (
+                    "not kept on this disk yet (No space left on device): sent all the same, and keeping it is tried again"
+                )
+            while not on_disk(outbox, sent):
+                assert await stage.trainer.answer() == sent
+            assert await stage.trainer.receive() == sent
+            assert await stage.told() == "q stored"
+
+        on_stage(scene, outbox=outbox)
+
+    def test_too_many_answers_without_receipt_are_told_and_nothing_more_is_asked(
+        self, outbox: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def scene(stage: Stage) -> None:
+            stage.service.machine._max_unsent = 2
+            for number in range(3):
+                stage.trainer.peer.send("user", question(f"q{number}", number))
+            assert await stage.asked() == "q0+0"
+            stage.oracle.answers("q0")
+            assert await stage.asked() == "q1+1"
+            stage.oracle.answers("q1")
+            assert await stage.told() == "2 answers have no receipt: nothing is asked until half of them have one"
+            assert await stage.asked() == "rest"
+            await stage.trainer.receive()
+            assert await stage.asked() == "q2+0"
+            await stage.trainer.receive()
+
+        on_stage(scene, outbox=outbox)
