@@ -60,7 +60,7 @@ def read_lines(path: Path) -> Lines:
     lines = content.split(b"\n")[:-1]
     for place, line in enumerate(lines):
         if not _fits(line, digest):
-            _check_tail(path, lines, place)
+            _check_tail(path, lines, place, frozenset(digests))
             break
         digest = _claimed(line)
         form = json.loads(line)
@@ -91,9 +91,10 @@ def _line(before: str, form: Form) -> tuple[bytes, str]:
     return OPENING + digest.encode("ascii") + CLOSING + body + b"\n", digest
 
 
-def _check_tail(path: Path, lines: list[bytes], bad: int) -> None:
+def _check_tail(path: Path, lines: list[bytes], bad: int, known: frozenset[str]) -> None:
+    """Lines that are known are no sequel: a power cut can leave a piece of the same file behind its end."""
     for place in range(bad + 1, len(lines)):
-        if _fits(lines[place], _claimed(lines[place - 1])):
+        if _fits(lines[place], _claimed(lines[place - 1])) and _claimed(lines[place]) not in known:
             raise WrongStore(f"{path} line {bad + 1} is damaged, and good lines follow: restore it from a copy")
 
 

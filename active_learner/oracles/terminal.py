@@ -38,7 +38,7 @@ WORDS = {
     "conflict": "refused: an earlier reply of yours to this question stays; it is asked again if it is still open",
     "unknown_question": "refused: the trainer does not know this question; it was kept aside",
     "bad_value": "refused: the trainer does not allow this label",
-    "storage_full": "not saved yet: the trainer's disk is full; it is sent again until there is room",
+    "storage_full": "not saved yet: the trainer cannot write now (a full disk, a lock); it is sent again until it can",
 }
 
 

@@ -18,7 +18,7 @@ from active_learner.core.measures import Histogram
 from active_learner.core.records import AskedQuestion, Features, LabelEvent, Plan, RoundResult, SampleSpec
 from active_learner.crash_points import reach
 from active_learner.errors import DiskFailed, LeaseHeld, StoreError, StoreLocked, WrongStore
-from active_learner.stores.base import Store
+from active_learner.stores.base import Store, Stored
 from protocol.messages import Action, Answer
 
 Result = TypeVar("Result")
@@ -251,8 +251,9 @@ class LabelBook:
         reach("trainer.answer_before_commit")
         status = self._store.commit_event(event)
         reach("trainer.answer_after_commit")
+        aside = status is Stored.CONFLICT and self._store.quarantine(event)
         labeled = event.action in ("answer", "revise") or self._is_labeled(question.key)
-        return Outcome(status.value, "", event, labeled, question.features)
+        return Outcome(status.value, "", event, labeled, question.features, aside)
 
     def _set_aside(self, answer: Answer) -> Outcome:
         """Labels are costly: somebody may find out what was meant."""

@@ -113,7 +113,8 @@ class Store(ABC):
 
     @abstractmethod
     def quarantine(self, event: LabelEvent) -> bool:
-        """Keep an answer to a question that was never asked, aside from all labels. `key` is not looked at.
+        """Keep an answer that is no label (its question was never asked, or it is in conflict with another) aside from all
+        labels. `key` is not looked at.
 
         The same id is kept once; False: there are QUARANTINE_LIMIT of them, this one is not kept.
         """

@@ -90,7 +90,7 @@ class CsvStore(LedgerStore):
         self._ledger = ledger = Ledger(spec)
         before = self._replay(kept.forms[1:], ledger)
         if not self._read_only:
-            rows = self._rows.read(spec)  # before anything is written: it may be refused
+            rows = self._rows.read(spec, follows=bool(kept.forms))  # before anything is written: it may be refused
             self._journal = journal.Journal(self._events_path, kept.length, kept.digest)
             self._lines = len(kept.forms)
             if not kept.forms:

@@ -23,8 +23,9 @@ class LabelFile:
         self.tidy = True
         """What was read is just what this class would have written."""
 
-    def read(self, spec: SampleSpec) -> dict[str, Rated]:
-        """By content key. A file that is not there is empty; a torn last line is left out.
+    def read(self, spec: SampleSpec, *, follows: bool = False) -> dict[str, Rated]:
+        """By content key. A file that is not there is empty; a torn last line is left out. `follows`: a journal has all that we
+        ever wrote here; then an end that no person can have written (a power cut leaves zeros or anything) is left out too.
 
         Raises: WrongStore, naming the line that cannot be read; OSError.
         """
@@ -34,7 +35,11 @@ class LabelFile:
         rows: dict[str, Rated] = {}
         for number, line in enumerate(lines, start=1):
             last = number == len(lines)
-            row = self._row(line, number, spec, torn=last) if line.strip() else None
+            torn = last or (follows and _is_junk(line))
+            row = self._row(line, number, spec, torn=torn) if line.strip() else None
+            if row is None and torn and not last:
+                self.tidy = False
+                break
             if row is not None:
                 rows[content_key(row[0])] = row
             as_written = line == "" if last else row is not None and f"{line}\n" == format_row(*row)
@@ -74,3 +79,8 @@ class LabelFile:
         if self._file is not None:
             self._file.close()
         self._file = None
+
+
+def _is_junk(line: str) -> bool:
+    """What was no text has replacement characters."""
+    return not line.strip().isprintable() or "\ufffd" in line

@@ -36,14 +36,13 @@ def look(path: Path, experiment: str, spec: SampleSpec, mark: Watermark | None) 
     tables, database = Schema(spec.classes), Database(path, read_only=True)
     try:
         with database.transaction() as connection:
-            if not inspect(connection).get_table_names():
-                return Findings()  # an empty file is a store that is still to be made
-            findings = judge(connection, tables, path, experiment, spec)
-            if mark is not None and remembered is None:
-                findings.warnings.append(f"{problem or f'{mark.path} is missing'}: an older copy would not be noticed")
-            elif mark is not None and remembered is not None and not findings.damage:
+            made = bool(inspect(connection).get_table_names())  # an empty file is a store that is still to be made
+            findings = judge(connection, tables, path, experiment, spec) if made else Findings()
+            if mark is not None and remembered is not None and not findings.damage:
                 digest_of = partial(Chain(tables).digest_of, connection)
                 findings.lost = mark.lost(remembered, findings.head.number, digest_of)
+            elif mark is not None and made and remembered is None:
+                findings.warnings.append(f"{problem or f'{mark.path} is missing'}: an older copy would not be noticed")
     finally:
         database.close()
     return findings

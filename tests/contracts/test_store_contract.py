@@ -331,7 +331,7 @@ def test_an_answer_is_a_label_with_its_provenance(make: Make) -> None:
     assert again.events() == [said(3)]
 
 
-def test_a_label_written_twice_is_one_label(make: Make) -> None:
+def test_row_30_a_label_written_twice_is_one_label(make: Make) -> None:
     store = make()
     store.commit_questions([asked()])
     assert store.commit_event(said(3)) is Stored.STORED
@@ -354,7 +354,9 @@ def test_a_label_written_twice_is_one_label(make: Make) -> None:
         said(3, question="unknown", name="q1-ann-0"),
     ],
 )
-def test_another_word_in_the_same_place_is_a_conflict_and_the_first_stays(store: Store, other: LabelEvent) -> None:
+def test_row_31_another_word_in_the_same_place_is_a_conflict_and_the_first_stays(
+    store: Store, other: LabelEvent
+) -> None:
     store.commit_questions([asked()])
     store.commit_event(said(3))
     assert store.commit_event(other) is Stored.CONFLICT
@@ -377,7 +379,7 @@ def test_an_answer_to_what_was_never_asked_is_not_stored(store: Store) -> None:
 
 
 @pytest.mark.parametrize("why", ["timed_out", "skipped", "known"])
-def test_an_answer_to_a_closed_question_is_stored_as_late(store: Store, why: str) -> None:
+def test_row_32_an_answer_to_a_closed_question_is_stored_as_late(store: Store, why: str) -> None:
     store.commit_questions([asked()])
     store.close_questions(["q1"], why)
     assert store.commit_event(said(3)) is Stored.LATE
@@ -467,7 +469,7 @@ def test_labels_come_in_the_order_of_the_events_that_made_them(make: Make) -> No
         replace(said(1), at=math.nan),
     ],
 )
-def test_an_event_that_makes_no_sense_is_refused(store: Store, event: LabelEvent) -> None:
+def test_row_33_an_event_that_makes_no_sense_is_refused(store: Store, event: LabelEvent) -> None:
     store.commit_questions([asked()])
     with pytest.raises(BadLabel):
         store.commit_event(event)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import sysconfig
 import venv
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,17 @@ def test_one_round_of_digits_runs(installed: Path, tmp_path: Path) -> None:
     result = run(installed / "active-learner", "up", "digits", "--rounds", "1", cwd=tmp_path)
     assert result.stdout.splitlines()[-1].startswith("result: rounds=1 ")
     assert (tmp_path / "runs" / "digits" / "metrics.jsonl").is_file()
+
+
+def test_a_store_of_the_first_schema_is_upgraded_by_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """Its migrations are found where the package is installed."""
+    folder = tmp_path / "runs" / "digits"
+    folder.mkdir(parents=True)
+    (tmp_path / "own.yaml").write_text(
+        "name: digits\nsample: {shape: [3], dtype: float32, classes: 4}\n", encoding="utf-8"
+    )
+    with closing(sqlite3.connect(folder / "labels.db")) as database:
+        database.executescript((ROOT / "tests" / "data" / "store_schema_1.sql").read_text(encoding="utf-8"))
+    told = run(installed / "active-learner", "store", "upgrade", "own.yaml", cwd=tmp_path).stdout
+    assert "labels.db.schema-1" in told
+    assert "6 events" in run(installed / "active-learner", "store", "verify", "own.yaml", cwd=tmp_path).stdout

@@ -6,7 +6,11 @@ from importlib import import_module
 
 from tests.proofs.base import Proof
 
-PROOFS: dict[str, str] = {"slow": "tests.proofs.slow:Slow"}
+PROOFS: dict[str, str] = {
+    "torn": "tests.proofs.torn:Torn",
+    "bit_flips": "tests.proofs.bit_flips:BitFlips",
+    "slow": "tests.proofs.slow:Slow",
+}
 """Name -> module:class; the order is that of `make soak`."""
 
 

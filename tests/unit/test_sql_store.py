@@ -213,6 +213,27 @@ def test_a_full_disk_keeps_nothing_and_all_works_when_space_returns(store: Store
     again.close()
 
 
+def test_row_37_a_torn_end_of_the_log_recovers_to_the_last_commit(store: Store, tmp_path: Path) -> None:
+    """Cut anywhere behind what was acknowledged, with and without junk; never one event less, never a half one."""
+    store.commit_questions([QUESTION])
+    store.commit_event(answer())
+    acknowledged = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    store.commit_event(answer(1, 2))
+    log = (tmp_path / "labels.db-wal").read_bytes()
+    store.close()
+    begun = len(acknowledged["labels.db-wal"])
+    for number, length in enumerate(range(begun, len(log), 509)):
+        folder = tmp_path / f"cut-{number}"
+        folder.mkdir()
+        for name in ("labels.db", "labels.db.mark"):
+            (folder / name).write_bytes(acknowledged[name])
+        (folder / "labels.db-wal").write_bytes(log[:length] + bytes([0, 0x55] * (number % 3) * 200))
+        again = opened(folder)
+        assert [event.id for event in again.events()] == ["e0"]
+        assert again.commit_event(answer(1, 2)) is Stored.STORED
+        again.close()
+
+
 def test_another_programs_lock_is_an_error_and_no_harm(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

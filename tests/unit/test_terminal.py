@@ -179,7 +179,7 @@ class TestAtATerminal:
             ("late", "saved, though the question had been closed: 3"),
             ("unknown_question", "refused: the trainer does not know this question"),
             ("bad_value", "refused: the trainer does not allow this label: 3 (0 to 5)"),
-            ("storage_full", "not saved yet: the trainer's disk is full"),
+            ("storage_full", "not saved yet: the trainer cannot write now"),
         ],
     )
     def test_a_refused_answer_is_told_in_words(self, person: Person, status: str, words: str) -> None:

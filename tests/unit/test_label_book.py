@@ -1,0 +1,240 @@
+"""The book on a real store: what cannot be written is never acknowledged, and says whether a second try may help."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from active_learner.core.records import AskedQuestion, SampleSpec, content_key
+from active_learner.durable import lock
+from active_learner.errors import DiskFailed, LeaseHeld
+from active_learner.services import label_book
+from active_learner.services.label_book import LabelBook, Outcome
+from active_learner.stores import open_store, sql_engine
+from protocol.messages import Action, Answer
+from tests.unit.test_sql_store import full_disk
+
+SPEC = SampleSpec(shape=(2,), dtype="uint8", classes=4)
+FEATURES = np.array([1, 0], np.uint8)
+QUESTION = AskedQuestion("q1", content_key(FEATURES), FEATURES, 1, "margin", 0.5, 1, 0, False, 10, 1.0)
+ANSWER = Answer("e1", "q1", "ann", 0, Action.ANSWER, 3, 5.0)
+Work = Callable[["Desk"], Awaitable[None]]
+
+
+class Desk:
+    """A book, its store, and what it noted."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.notes: list[str] = []
+        self.lost: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.store, self.folder = open_store(url, folder), folder
+        self.book = LabelBook(self.store, "digits", SPEC, self._note, on_lost=self.lost.set_result)
+        self.noted = asyncio.Event()
+
+    def _note(self, level: str, text: str) -> None:
+        self.notes.append(f"{level}: {text}")
+        self.noted.set()
+
+
+@contextlib.asynccontextmanager
+async def desk(folder: Path, url: str = "sqlite:///labels.db") -> AsyncIterator[Desk]:
+    made = Desk(folder, url)
+    await made.book.open()
+    try:
+        await made.book.commit_questions([QUESTION])
+        yield made
+    finally:
+        await made.book.close()
+
+
+def at_desk(folder: Path, work: Work, url: str = "sqlite:///labels.db") -> None:
+    async def main() -> None:
+        async with desk(folder, url) as made:
+            await work(made)
+
+    asyncio.run(main())
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Another program's exclusive lock."""
+    with contextlib.closing(sqlite3.connect(folder / "labels.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield other
+
+
+async def beats_while(work: Awaitable[object]) -> tuple[object, int]:
+    """The result, and how often the loop came round every 5 ms meanwhile: what heartbeats need."""
+    task, beats = asyncio.ensure_future(work), 0
+    while not task.done():
+        await asyncio.wait({task}, timeout=0.005)
+        beats += 1
+    return task.result(), beats
+
+
+def test_row_34_an_answer_to_a_question_of_nobody_is_kept_aside(tmp_path: Path) -> None:
+    async def work(at: Desk) -> None:
+        stray = replace(ANSWER, question="never asked")
+        for _ in range(2):
+            outcome = await at.book.record(stray)
+            assert (outcome.status, outcome.event, outcome.kept_aside) == ("unknown_question", None, True)
+            assert "kept aside" in outcome.text
+        assert [(one.id, one.question, one.value) for one in at.store.quarantined()] == [("e1", "never asked", 3)]
+        assert at.store.labels() == at.store.events() == []
+
+    at_desk(tmp_path, work)
+
+
+def test_row_31_of_two_words_in_one_place_the_second_is_kept_aside_and_a_revision_counts(tmp_path: Path) -> None:
+    async def work(at: Desk) -> None:
+        assert (await at.book.record(ANSWER)).status == "stored"
+        other = await at.book.record(replace(ANSWER, id="e2", value=1))
+        assert (other.status, other.kept_aside) == ("conflict", True)
+        assert [label.value for label in at.store.labels()] == [3]
+        assert [(one.id, one.value) for one in at.store.quarantined()] == [("e2", 1)]
+        revised = await at.book.record(replace(ANSWER, id="e3", revision=1, action=Action.REVISE, value=1))
+        assert revised.status == "stored"
+        assert [label.value for label in at.store.labels()] == [1]
+
+    at_desk(tmp_path, work)
+
+
+def test_row_38_on_a_full_disk_answers_wait_and_no_question_is_asked_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_book, "RETRY_S", 0.02)
+    later = replace(QUESTION, id="q2")
+
+    async def work(at: Desk) -> None:
+        with full_disk((at.folder / "labels.db-wal").stat().st_size):
+            assert (await at.book.record(ANSWER)).status == "storage_full"
+            at.noted.clear()
+            asking = asyncio.ensure_future(at.book.commit_questions([later]))
+            await at.noted.wait()
+            assert "cannot write" in at.notes[-1]
+            assert not asking.done()
+            assert [one.id for one in at.store.open_questions()] == ["q1"]
+            assert (await at.book.record(ANSWER)).status == "storage_full"
+        await asking
+        assert (await at.book.record(ANSWER)).status == "stored"
+        assert [one.id for one in at.store.open_questions()] == ["q1", "q2"]
+
+    at_desk(tmp_path, work)
+
+
+def test_row_38_a_database_without_a_free_page_recovers_by_itself(tmp_path: Path) -> None:
+    """SQLITE_FULL, as a disk without space gives it."""
+
+    async def work(at: Desk) -> None:
+        def pages(number: int) -> None:
+            with at.store._database.transaction() as connection:  # type: ignore[attr-defined]
+                connection.exec_driver_sql(f"PRAGMA max_page_count={number}")
+
+        await at.book.run(lambda: pages(1))
+        await at.book.save_pool(b"x" * 100_000)
+        assert "the pool is not kept" in at.notes[-1]
+        assert "full" in at.notes[-1]
+        long = replace(ANSWER, annotator="a" * 20_000)
+        assert (await at.book.record(long)).status == "storage_full"
+        assert at.store.events() == []
+        await at.book.run(lambda: pages(100_000))
+        assert (await at.book.record(long)).status == "stored"
+
+    at_desk(tmp_path, work)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///labels.db", "csv:labels.csv"])
+def test_row_39_a_failed_fsync_is_no_receipt_and_no_second_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """SQLite's own fsync cannot be reached from here: tests/proofs/torn.py lets the kernel refuse it."""
+
+    async def work(at: Desk) -> None:
+        if url.startswith("csv"):
+            monkeypatch.setattr(os, "fsync", _broken)
+        else:
+            monkeypatch.setattr(sql_engine.Database, "transaction", _broken_transaction)
+        for work in (
+            lambda: at.book.record(ANSWER),
+            lambda: at.book.commit_questions([replace(QUESTION, id="q2")]),
+            lambda: at.book.close_questions(["q1"], "answered"),
+            lambda: at.book.save_pool(b"x"),
+        ):
+            with pytest.raises(DiskFailed):
+                await work()
+
+    at_desk(tmp_path, work, url)
+
+
+def _broken(_: int) -> None:
+    raise OSError(5, "Input/output error")
+
+
+def _broken_transaction(database: sql_engine.Database) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR_FSYNC, "SQLITE_IOERR_FSYNC"
+    raise database._in_words(error)
+
+
+@pytest.mark.parametrize("held_s", [0.1, 1.0], ids=["released in time", "held for longer"])
+def test_row_40_another_programs_lock_stops_neither_the_loop_nor_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_s: float
+) -> None:
+    """3 s and 30 s against the 5 s that a commit waits, all at a twentieth or so."""
+    monkeypatch.setattr(sql_engine, "BUSY_TIMEOUT_S", 0.3)
+
+    async def work(at: Desk) -> None:
+        with locked(tmp_path) as other:
+            asyncio.get_running_loop().call_later(held_s, other.rollback)
+            outcome, beats = await beats_while(at.book.record(ANSWER))
+            assert beats >= 10
+            assert isinstance(outcome, Outcome)
+            first = outcome.status
+            assert first == ("stored" if held_s < 0.3 else "storage_full")
+            while (again := await at.book.record(ANSWER)).status == "storage_full":
+                assert "locked" in again.text
+        assert again.status == ("duplicate" if first == "stored" else "stored")
+        assert [event.id for event in at.store.events()] == ["e1"]
+
+    at_desk(tmp_path, work)
+
+
+def test_row_28_a_book_whose_store_was_taken_over_says_so_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "LEASE_S", 0.05)
+    monkeypatch.setattr(lock, "LOOK_S", 0.005)
+
+    async def work(at: Desk) -> None:
+        successor = open_store("sqlite:///labels.db", tmp_path)
+        successor.open("digits", SPEC, takes_over=True)  # the loop stands still meanwhile: nobody renews
+        monkeypatch.setattr(label_book, "RENEW_S", 0.01)
+        at.book._renew()
+        assert isinstance(await at.lost, LeaseHeld)
+        with pytest.raises(LeaseHeld):
+            await at.book.record(ANSWER)
+        assert successor.events() == []
+        successor.close()
+
+    at_desk(tmp_path, work)
+
+
+def test_what_open_warns_of_is_noted(tmp_path: Path) -> None:
+    async def twice() -> list[str]:
+        async with desk(tmp_path):
+            pass
+        (tmp_path / "labels.db.mark").unlink()
+        async with desk(tmp_path) as again:
+            return again.notes
+
+    (note,) = asyncio.run(twice())
+    assert note.startswith("warning: ")
+    assert "labels.db.mark is missing" in note
