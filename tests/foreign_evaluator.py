@@ -94,6 +94,7 @@ class Evaluator:
         self.seed, self.rate = seed, rate
         self.network, self.snapshot = self.fresh(), self.fresh()
         self.run, self.term, self.applied, self.version = "", 0, 0, 0
+        self.older = False
         self.checkpoints: dict[int, dict[str, Any]] = {}
         self.forget()
         if path and path.exists():
@@ -106,6 +107,7 @@ class Evaluator:
         self.run, self.term = saved["run"], saved["term"]
         self.checkpoints = {int(step): state for step, state in saved["checkpoints"].items()}
         self.applied = self.version = max(self.checkpoints, default=0)
+        self.older = self.checkpoints.get(self.applied, {}).get("older", False)
         for network in (self.network, self.snapshot) if self.applied else ():
             network.load(self.checkpoints[self.applied])
 
@@ -202,11 +204,11 @@ class Evaluator:
 
     def on_forward(self, message: Message) -> None:
         step, validate = message.fields["step"], message.fields["status"] == "validate"
-        if validate and step == self.applied:
+        if validate and step == self.applied and not self.older:
             data = self.output(self.network, self.rows(message.fields["data"]))
             self.peer.tell(OUTPUT, "FORWARD", **message.fields | {"data": data})
         elif validate:
-            self.position(message, f"validate {step}, but applied is {self.applied}")
+            self.position(message, f"validate {step}, but applied is {self.applied}, held back: {self.older}")
         elif step != self.applied + 1:
             self.misplaced(message, step)
         elif self.kept:
@@ -234,7 +236,7 @@ class Evaluator:
         if gradient is None or gradient.shape != shape or gradient.dtype != "<f4":
             raise Refusal("shape", f"the gradient of step {step} must be {shape} <f4")
         self.network.step(rows, gradient.rows())
-        self.applied, self.kept = step, None
+        self.applied, self.kept, self.older = step, None, False
         self.said = {}
 
     def on_gradient(self, message: Message) -> None:
@@ -279,6 +281,7 @@ class Evaluator:
         self.network.load(state)
         self.snapshot.load(state)
         self.applied = self.version = step
+        self.older = state.get("older", False)
         self.forget()
 
     def on_promote(self, message: Message) -> None:
@@ -287,13 +290,13 @@ class Evaluator:
         if step != self.applied:
             self.position(message, f"PROMOTE {step}, but applied is {self.applied}")
             return
-        older = message.fields["weights_of"]
-        if older != step and older not in self.checkpoints:
-            self.position(message, f"there is no checkpoint of step {older}")
+        source = message.fields["weights_of"]
+        if (source != step and source not in self.checkpoints) or (source == step and self.older):
+            self.position(message, f"the weights of step {source} are not here")
             return
-        if (said.get("round"), said.get("step")) != (round_, step):
+        if (said.get("round"), said.get("step"), self.older) != (round_, step, source != step):
             said = {"term": self.term, "role": self.peer.role, "round": round_, "step": step}
-            self.save(step, self.network.state() if older == step else self.checkpoints[older])
+            self.save(step, self.network.state() if source == step else {**self.checkpoints[source], "older": True})
             said["digest"] = self.network.digest()
             self.said["PROMOTED"] = said
             print(f"promoted: {round_} {step} {said['digest']}", flush=True)
@@ -302,7 +305,7 @@ class Evaluator:
     def save(self, step: int, state: dict[str, Any]) -> None:
         """A checkpoint of these weights, which go on from here and score from now on."""
         self.store(self.checkpoints | {step: state})
-        self.version = step
+        self.version, self.older = step, state.get("older", False)
         self.network.load(state)
         self.snapshot.load(state)
 

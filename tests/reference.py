@@ -32,7 +32,10 @@ def trained(
         key: np.frombuffer(blob, dtype).astype(np.float32)
         for key, blob in store.execute("SELECT key, features FROM samples")
     }
-    for plan in (json.loads(text) for (text,) in store.execute("SELECT plan FROM plans ORDER BY round")):
+    for plan, result in store.execute("SELECT plan, result FROM plans ORDER BY round"):
+        if json.loads(result or "{}").get("extra", {}).get("held_back"):
+            continue  # weights and optimizer were put back: it left no trace
+        plan = json.loads(plan)
         features, targets = np.stack([samples[key] for key in plan["rows"]]), np.array(plan["values"])
         rows, size, step = len(targets), plan["batch_size"], plan["first_step"]
         for epoch in range(plan["epochs"]):

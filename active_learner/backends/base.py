@@ -52,7 +52,8 @@ class EngineState:
     def as_of(self, step: int) -> EngineState:
         """The same weights and optimizer as those of `step`, promoted."""
         arrays = {name: array for name, array in self.arrays.items() if not name.startswith(SNAPSHOT)}
-        return replace(self, arrays=arrays, facts={**self.facts, "step": step, "model_version": step})
+        now = {"step": step, "model_version": step, "weights_of": self.facts["weights_of"]}
+        return replace(self, arrays=arrays, facts={**self.facts, **now})
 
     def write(self, path: Path, run: str, term: int, plan_round: int) -> None:
         """One checkpoint file with its own digest: temporary file, fsync, rename, fsync of the folder.
@@ -60,7 +61,8 @@ class EngineState:
         Raises: OSError; ValueError when a weight is not finite; both with what was there before untouched.
         """
         states.check_finite({name: array for name, array in self.arrays.items() if name.startswith("network.")})
-        write_checkpoint(path, self.arrays, {**self.facts, "run": run, "term": term, "round": plan_round})
+        facts = {"weights_of": self.step, **self.facts, "run": run, "term": term, "round": plan_round}
+        write_checkpoint(path, self.arrays, facts)
 
     @classmethod
     def read(cls, path: Path, run: str) -> EngineState:
@@ -68,7 +70,8 @@ class EngineState:
         arrays, facts = read_checkpoint(path)
         if run and facts["run"] != run:
             raise ValueError(f"checkpoint {path.name} is of run {facts['run']}, not of {run}")
-        return cls(arrays, {"model_version": facts["step"], "term": 0, **facts})  # format 1 has only promoted weights
+        step = facts["step"]  # format 1 has only promoted weights
+        return cls(arrays, {"model_version": step, "weights_of": step, "term": 0, **facts})
 
 
 class Backend(ABC):
@@ -78,6 +81,8 @@ class Backend(ABC):
     """Run of the checkpoint that was last saved or loaded; "": none."""
     term: int = 0
     """Of the trainer in whose name that checkpoint was written; 0: none, or not known."""
+    weights_of: int = 0
+    """Step that the weights of that checkpoint are the outcome of: a lower one than its own when its round was held back."""
 
     @property
     @abstractmethod

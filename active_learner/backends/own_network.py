@@ -178,7 +178,8 @@ class OwnNetwork(Backend):
         self._network.restore(_copied(weights), _section(state.arrays, "optimizer."))
         self._snapshot = _section(state.arrays, SNAPSHOT) or weights
         self._seed, self._applied, self._model_version = facts["seed"], facts["step"], facts["model_version"]
-        self.run, self.term, self._kept = facts["run"], facts["term"], None
+        self.run, self.term, self.weights_of = facts["run"], facts["term"], facts["weights_of"]
+        self._kept = None
         return self._applied
 
     def reset(self, seed: int) -> None:

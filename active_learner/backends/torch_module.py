@@ -230,7 +230,7 @@ class TorchBackend(Backend):
         if parts.schedule is not None:
             parts.schedule.load_state_dict(torch_state.unpack(facts["schedule_state"], arrays))
         self._begin(parts, snapshot, facts["seed"], facts["step"], facts["model_version"])
-        self.run, self.term = facts["run"], facts["term"]
+        self.run, self.term, self.weights_of = facts["run"], facts["term"], facts["weights_of"]
         return self._applied
 
     def _check_kin(self, path: Path, facts: dict[str, Any], parts: Parts) -> None:

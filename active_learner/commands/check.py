@@ -58,6 +58,7 @@ def _problems(config: Config) -> Iterator[str]:
 
 
 def _trainer(config: Config) -> None:
+    from active_learner.commands.goals import check_goals
     from active_learner.config.loading import base_dir
     from active_learner.config.sample import held_out
     from active_learner.losses import load_loss
@@ -66,6 +67,7 @@ def _trainer(config: Config) -> None:
     load_strategy(config.trainer.strategy, base_dir(config))
     load_loss(config.trainer.loss, base_dir(config))
     held_out(config)
+    check_goals(config, None)
 
 
 def _store(config: Config) -> None:

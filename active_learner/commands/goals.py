@@ -26,10 +26,12 @@ def goal_options(command: Any) -> Any:
 
 
 def check_goals(config: Config, until_accuracy: float | None) -> None:
-    """Raises: ConfigError when an accuracy is asked for and there are no rows to measure it on."""
+    """Raises: ConfigError when what needs an accuracy is asked for and there are no rows to measure it on."""
     from active_learner.config.sample import held_out
     from active_learner.errors import ConfigError
 
-    if until_accuracy is not None and held_out(config) is None:
+    asked = ["--until-accuracy"] if until_accuracy is not None else []
+    asked += ["trainer.promotion: gated"] if config.trainer.promotion == "gated" else []
+    if asked and held_out(config) is None:
         where = "set validation.path to an npz with X_test y_test, or a source whose npz has them"
-        raise ConfigError([f"--until-accuracy: there are no held-out rows; {where}"])
+        raise ConfigError([f"{what}: there are no held-out rows; {where}" for what in asked])

@@ -93,5 +93,6 @@ def parts_of(config: Config, goals: Goals, *, accept_rollback: bool = False) -> 
         run_dir=folder,
         goals=goals,
         write_report=lambda questions, labels: write_report(folder, questions, labels),
+        load_loss=lambda name: load_loss(name, base_dir(config)),
         accept_rollback=accept_rollback,
     )

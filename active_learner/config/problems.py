@@ -195,6 +195,9 @@ def senseless(values: Mapping[str, Any], layer: Layer) -> list[str]:
     if capacity is not None and capacity < trainer["pool_size"]:
         text = f"must be at least trainer.pool_size ({trainer['pool_size']}), not {capacity}"
         problems.append(line(("trainer", "pool_capacity"), text, layer))
+    if trainer["promotion"] == "gated" and values["validation"]["every"] != 1:
+        text = f"must be 1 with trainer.promotion: gated, which judges every round, not {values['validation']['every']}"
+        problems.append(line(("validation", "every"), text, layer))
     for name, room in rooms.items():
         earlier = next(other for other, taken in rooms.items() if taken == room)
         if earlier != name:

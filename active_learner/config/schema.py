@@ -81,6 +81,14 @@ class TrainerConfig(Section):
     pool_after_round: Literal["keep", "clear"] = Field(
         "keep", description="keep: scores are refreshed by the new model; clear: as the tutorial"
     )
+    promotion: Literal["always", "gated"] = Field(
+        "always",
+        description="gated: a round whose validation is worse is held back, and the weights before it go on; needs held-out rows",
+    )
+    promotion_margin: Annotated[float, Field(ge=0.0)] = Field(
+        0.0,
+        description="so much less accuracy (or more loss, where there is none) than the last promoted round is not worse",
+    )
     label_timeout_s: Seconds | None = Field(None, description="train on what came after that long; None: wait for ever")
     skip_cooldown_s: Seconds = Field(30.0, description="a sample that all skipped is not asked again for that long")
     source_timeout_s: Seconds = Field(10.0, description="nothing new for that long: ask with what there is")

@@ -108,13 +108,16 @@ class EvaluationMachine(Machine[Event, Command]):
         restorable: tuple[int, ...] = (),
         width: int = 0,
         term: int = 0,
+        older: bool = False,
         rule: CheckpointRule | None = None,
     ) -> None:
-        """`term`: of the newest checkpoint; a trainer of a lower one is refused. `rule` None: checkpoints only when promoted."""
+        """`term`: of the newest checkpoint; a trainer of a lower one is refused. `older`: see Restored. `rule` None: checkpoints
+        only when promoted."""
         super().__init__("ready")
         self.place = place
         self.run, self.term = run, term
         self.applied, self.model_version, self.restorable, self.width = applied, model_version, restorable, width
+        self.older = older  # the weights are those of an earlier step than `applied`
         self.held = 0  # step whose graph is kept; 0: none
         self.dropped = 0  # messages, because too many waited
         self.unheeded = 0  # messages of peers that may not say them
@@ -232,7 +235,7 @@ class EvaluationMachine(Machine[Event, Command]):
     def _count_step(self, event: Applied) -> list[Command]:
         heard = self._worked()
         self._done("ready")
-        self.applied, self.held = self.held, 0
+        self.applied, self.held, self.older = self.held, 0, False
         self.said.forget()
         kept = self._keep()
         if isinstance(heard.message, Step):
@@ -300,12 +303,13 @@ class EvaluationMachine(Machine[Event, Command]):
     def _answer_promotion(self, event: Promotion) -> list[Command]:
         message = self._done(self._rest())
         assert isinstance(message, Promote)
-        if message.weights_of != message.step:
+        self.older = message.weights_of != message.step
+        if self.older:
             self._forget_replies()  # a kept graph is of weights that are there no more
         self.model_version, self.restorable = self.applied, event.restorable
         self._rule.kept(self.applied)
         reply = Promoted(self.term, self.place.role, message.round, self.applied, event.digest)
-        self.said.promoted = Say(f"@{self._trainer}", reply)
+        self.said.promote, self.said.promoted = message, Say(f"@{self._trainer}", reply)
         return [self.said.promoted, *self._resume()]
 
     def _repeat_promoted(self, _: Heard) -> list[Command]:
@@ -327,6 +331,7 @@ class EvaluationMachine(Machine[Event, Command]):
         self._done("ready")
         self._forget_replies()
         self.applied, self.model_version, self.restorable = event.applied, event.model_version, event.restorable
+        self.older = event.older
         self._rule.kept(self.applied)
         return [self._position(""), Note("info", f"back at step {self.applied}"), *self._resume()]
 

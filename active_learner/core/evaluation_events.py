@@ -110,6 +110,8 @@ class Restored:
     applied: int
     model_version: int
     restorable: tuple[int, ...]
+    older: bool = False
+    """The weights are those of an earlier step: the round that ended there was held back."""
 
 
 @dataclass(frozen=True, slots=True)

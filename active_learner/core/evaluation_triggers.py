@@ -15,7 +15,6 @@ from protocol.messages import (
     Message,
     PositionRequest,
     Promote,
-    Promoted,
     Restore,
     Status,
     Step,
@@ -32,9 +31,11 @@ class Said:
     forward: Say | None = None
     applied: Say | None = None
     promoted: Say | None = None
+    promote: Promote | None = None
+    """To which `promoted` was the answer."""
 
     def forget(self) -> None:
-        self.forward = self.applied = self.promoted = None
+        self.forward = self.applied = self.promoted = self.promote = None
 
 
 class Standing(words.Standing, Protocol):
@@ -63,7 +64,7 @@ def of_training(here: Standing, message: TrainingMessage) -> str:
         case Promote():
             return _of_promote(here, message)
         case Forward(status=Status.VALIDATE):
-            return "validate" if message.step == here.applied else "misfit"
+            return "validate" if message.step == here.applied and not here.older else "misfit"
     return _of_step(here, message)
 
 
@@ -106,7 +107,8 @@ def _of_restore(here: Standing, message: Restore) -> str:
 def _of_promote(here: Standing, message: Promote) -> str:
     if message.step != here.applied:
         return "misfit"
-    said = here.said.promoted.message if here.said.promoted else None
-    if isinstance(said, Promoted) and (said.round, said.step) == (message.round, message.step):
+    if here.said.promote is not None and words.identity(here.said.promote) == words.identity(message):
         return "promote repeated"
-    return "promote" if message.weights_of in (message.step, *here.restorable) else "misfit"
+    if message.weights_of == message.step:
+        return "misfit" if here.older else "promote"
+    return "promote" if message.weights_of in here.restorable else "misfit"

@@ -32,6 +32,7 @@ class Standing(Protocol):
     term: int
     applied: int
     held: int
+    older: bool
     model_version: int
     restorable: tuple[int, ...]
     width: int
@@ -61,6 +62,8 @@ def misfit(here: Standing, message: TrainingMessage) -> str:
         return "STEP is for a single evaluator; this is one of a chain"
     if isinstance(message, Restore):
         return f"there is no checkpoint of step {step}"
+    if here.older and step == here.applied and step == getattr(message, "weights_of", step):
+        return f"the round that ended at step {step} was held back: its weights are there no more"
     if isinstance(message, Promote) and step == here.applied:
         return f"there is no checkpoint of step {message.weights_of}, whose weights are wanted"
     graph = f"the graph of step {here.held} is kept" if here.held else "no graph is kept"

@@ -130,6 +130,11 @@ class RoundResult:
     seconds: float
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def held_back(self) -> str:
+        """Why the weights of the round before went on in its place; "": they did not."""
+        return str(self.extra.get("held_back", ""))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoolView:

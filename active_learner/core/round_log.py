@@ -15,10 +15,11 @@ class RoundLog:
 
     def __init__(self, results: dict[int, RoundResult]) -> None:
         self._results = results
-        self._losses: list[float] = []
+        self._losses: dict[int, float] = {}
         self._steps_at: list[float] = []
         self._started_at: dict[int, float] = {}
         self._validation: ValidationDone | None = None
+        self._objection = ""
         self.digests: dict[str, str] = {}
 
     def start(self, plan: Plan, at: float) -> None:
@@ -29,17 +30,27 @@ class RoundLog:
         self._losses.clear()
         self._steps_at.clear()
 
-    def add_loss(self, loss: float, at: float) -> None:
-        """Of one step, when its gradient was ready."""
-        self._losses.append(loss)
+    def add_loss(self, step: int, loss: float, at: float) -> None:
+        """Of one step, when its gradient was ready; a step that is done again has the same."""
+        self._losses[step] = loss
         self._steps_at.append(at)
 
     def end_steps(self) -> None:
         self.digests.clear()
-        self._validation = None
+        self._validation, self._objection = None, ""
 
-    def validated(self, event: ValidationDone) -> None:
-        self._validation = event
+    def validated(self, event: ValidationDone, objection: str) -> None:
+        """`objection`: why the round's model is held back; "": it is not."""
+        self._validation, self._objection = event, objection
+
+    def held_back(self, plan: Plan) -> str:
+        """Why; "": it is not, or not judged yet."""
+        return self._results[plan.round].held_back if self.has_result(plan) else self._objection
+
+    def promoted_before(self, plan: Plan) -> RoundResult | None:
+        """The last round before this one whose model was not held back."""
+        rounds = sorted(number for number, one in self._results.items() if number < plan.round and not one.held_back)
+        return self._results[rounds[-1]] if rounds else None
 
     def has_result(self, plan: Plan) -> bool:
         return plan.round in self._results
@@ -57,7 +68,8 @@ class RoundLog:
 
     def close(self, plan: Plan, digest: str, at: float) -> RoundResult:
         """The result, kept; train_loss is the mean of the last epoch."""
-        last_epoch = self._losses[-plan.batches_per_epoch :]
+        steps = range(plan.last_step + 1 - plan.batches_per_epoch, plan.last_step + 1)
+        last_epoch = [self._losses[step] for step in steps if step in self._losses]
         heard = self._validation
         started = self._started_at.get(plan.round, at)
         result = RoundResult(
@@ -70,7 +82,11 @@ class RoundLog:
             calibration_error=heard.calibration_error if heard else None,
             train_loss=sum(last_epoch) / len(last_epoch) if last_epoch else None,
             seconds=at - started,
-            extra={"steps": plan.steps, "step_p50_s": self._median_step()},
+            extra={
+                "steps": plan.steps,
+                "step_p50_s": self._median_step(),
+                **({"held_back": self._objection} if self._objection else {}),
+            },
         )
         self._results[plan.round] = result
         return result

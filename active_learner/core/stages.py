@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from active_learner.core.training_events import PositionHeard
 
@@ -43,8 +43,26 @@ class Stages:
         """Every stage scores by the weights of that step."""
         return all(self._versions.get(role) == step for role in self.roles)
 
+    def any_promoted(self, step: int) -> bool:
+        return any(self._versions.get(role) == step for role in self.roles)
+
     def promote(self, step: int) -> None:
         self._versions = dict.fromkeys(self.roles, step)
+        for role, position in self._heard.items():
+            self._heard[role] = replace(position, restorable=(*position.restorable, step))
+
+    def ahead_of(self, step: int) -> PositionHeard | None:
+        """One that has applied more."""
+        return next((position for position in self._heard.values() if position.applied > step), None)
+
+    def can_reach(self, step: int) -> bool:
+        """Every stage has a checkpoint of it, as far as is known."""
+        return all(step in (0, *position.restorable) for position in self._heard.values())
+
+    def meet(self, limit: int) -> Restoration:
+        """All go back to the last checkpoint up to `limit` that every stage has."""
+        common = set.intersection(*({0, *position.restorable} for position in self._heard.values()))
+        return Restoration(max(step for step in common if step <= limit), self.roles)
 
     def reconcile(self, last: int) -> int | Restoration | str:
         """The step where all stand; or who must go back and how far; or why it cannot be. `last`: of the last plan."""

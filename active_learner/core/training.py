@@ -1,8 +1,9 @@
 """The training machine: plans become applied steps, exactly once and in order. Knows plans, steps and stages; not
 labels' meaning, features, sockets or clocks.
 
-Phases: idle, planning, syncing, predicting, computing, applying, validating, promoting, committing, halted. Whatever is
-lost is said again on a Tick; whatever does not fit leads to syncing, which asks every stage where it stands.
+Phases: idle, planning, syncing, taking (a higher term), predicting, computing, applying, validating, promoting, committing,
+halted, and ended, after which nothing is said any more. Whatever is lost is said again on a Tick; whatever does not fit leads to syncing,
+which asks every stage where it stands. What an event is: training_triggers.py.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from active_learner.core import training_triggers as triggers
 from active_learner.core.machine import Machine
+from active_learner.core.promotion import Gate
 from active_learner.core.records import Plan, RoundResult
+from active_learner.core.resends import Backoff, Due, Jitter, no_jitter
 from active_learner.core.round_log import RoundLog
 from active_learner.core.schedule import BatchPlace, place_of, plan_of
 from active_learner.core.stages import Restoration, Stages
@@ -21,6 +25,7 @@ from active_learner.core.training_events import (
     Command,
     CommitResult,
     ComputeGradient,
+    End,
     Event,
     GradientReady,
     LossFailed,
@@ -33,6 +38,7 @@ from active_learner.core.training_events import (
     PredictionHeard,
     PromotedHeard,
     Refusal,
+    Replaced,
     ResultCommitted,
     RoundEnded,
     RoundWanted,
@@ -41,8 +47,9 @@ from active_learner.core.training_events import (
     SendPromote,
     SendRestore,
     SendStep,
-    StageJoined,
     StageLeft,
+    TakeTerm,
+    TermTaken,
     Tick,
     Validate,
     ValidationDone,
@@ -54,15 +61,6 @@ BACKOFF_LIMIT = 8
 HALT_RETRY_S = 30.0
 """A refusal is deterministic: nothing gets better by itself soon, but a person may have mended the evaluator."""
 
-TOLD = {
-    PredictionHeard: "prediction",
-    GradientReady: "gradient",
-    AppliedHeard: "applied",
-    LossFailed: "loss failed",
-    ValidationDone: "validated",
-    PromotedHeard: "promoted",
-}
-
 
 class TrainingMachine(Machine[Event, Command]):
     """One trainer's training: `term` is its own, `plans` all there are, the last one perhaps without a result."""
@@ -72,8 +70,6 @@ class TrainingMachine(Machine[Event, Command]):
         ("*", "round wanted"): "_remember_round",
         ("planning", "plan committed"): "_adopt_plan",
         ("planning", "nothing to train"): "_nothing_to_train",
-        ("planning", "tick"): "_wait",
-        ("idle", "tick"): "_wait",
         ("planning", "stage joined"): "_wait",
         ("*", "stage joined"): "_sync",
         ("*", "stage left"): "_stage_left",
@@ -81,8 +77,8 @@ class TrainingMachine(Machine[Event, Command]):
         ("syncing", "last position"): "_reconcile",
         ("predicting", "misfit"): "_sync",
         ("applying", "misfit"): "_sync",
-        ("validating", "misfit"): "_sync",
-        ("promoting", "misfit"): "_sync",
+        ("validating", "misfit"): "_doubt",
+        ("promoting", "misfit"): "_doubt",
         ("idle", "misfit"): "_sync",
         ("*", "misfit"): "_wait",
         ("*", "stale"): "_count_stale",
@@ -101,20 +97,21 @@ class TrainingMachine(Machine[Event, Command]):
         ("validating", "refused"): "_halt",
         ("promoting", "refused"): "_halt",
         ("syncing", "refused"): "_halt",
-        ("syncing", "tick"): "_wait",
+        ("*", "tick"): "_wait",
         ("syncing", "late"): "_say_again",
-        ("predicting", "tick"): "_wait",
         ("predicting", "late"): "_say_again",
-        ("computing", "tick"): "_wait",
-        ("applying", "tick"): "_wait",
         ("applying", "late"): "_say_again",
-        ("validating", "tick"): "_wait",
         ("validating", "late"): "_say_again",
-        ("promoting", "tick"): "_wait",
         ("promoting", "late"): "_say_again",
-        ("committing", "tick"): "_wait",
-        ("halted", "tick"): "_wait",
         ("halted", "late"): "_sync",
+        ("predicting", "replaced"): "_give_way",
+        ("applying", "replaced"): "_give_way",
+        ("validating", "replaced"): "_give_way",
+        ("promoting", "replaced"): "_give_way",
+        ("syncing", "replaced"): "_take_term",
+        ("taking", "term taken"): "_sync_anew",
+        ("taking", "stage joined"): "_wait",
+        ("ended", "stage joined"): "_wait",
     }
 
     def __init__(
@@ -127,83 +124,41 @@ class TrainingMachine(Machine[Event, Command]):
         resend_s: float,
         validate_every: int = 1,
         history: Sequence[tuple[Plan, RoundResult | None]] = (),
+        gate: Gate | None = None,
+        accept_rollback: bool = False,
+        jitter: Jitter = no_jitter,
     ) -> None:
-        """`width`: of the predictions that the loss wants (None: any). `history`: every plan of the run, by round."""
+        """`width`: of the predictions that the loss wants (None: any). `history`: every plan of the run, by round. `gate` None:
+        every round's model scores. `accept_rollback`: the evaluators go back when they know more than this store."""
         super().__init__("idle")
         self.term = term
         self.stages = Stages(roles, width)
         self._want_fused = fused and len(roles) == 1
-        self._resend_s = resend_s
-        self._validate_every = validate_every
+        self._backoff = Backoff(resend_s, resend_s * BACKOFF_LIMIT, jitter)
+        self._validate_every, self._gate, self._accept_rollback = validate_every, gate, accept_rollback
         self.plans = [plan for plan, _ in history]
         self._log = RoundLog({plan.round: result for plan, result in history if result is not None})
         self.applied = 0
         self.place: BatchPlace | None = None
         self.stale = 0
         self.resent = 0
+        self.refused = 0
         self.halt_reason = ""
         self._round_wanted = False
         self._ended_round: int | None = None
         self._unanswered: list[Command] = []
-        self._wait_s = resend_s
-        self._deadline = float("inf")
-
-    # --- what an event is now
+        self._due = Due(0.0, 0.0)
+        self._has_met = False
+        self._doubted = -1
+        self.deadline = float("inf")
 
     def classify(self, event: Event) -> str:
-        match event:
-            case PredictionHeard() | GradientReady() | AppliedHeard() | LossFailed() | ValidationDone():
-                return self._classify_step(event)
-            case PositionHeard():
-                return self._classify_position(event)
-            case Tick(at=at):
-                return "late" if at >= self._deadline else "tick"
-            case PromotedHeard():
-                return self._classify_promoted(event)
-            case Refusal():
-                return "refused" if event.term == self.term and self._expects_refusal(event) else "stale"
-            case RoundWanted():
-                return "round wanted"
-            case PlanCommitted():
-                return "plan committed"
-            case NothingToTrain():
-                return "nothing to train"
-            case StageJoined():
-                return "stage joined"
-            case StageLeft():
-                return "stage left"
-            case ResultCommitted():
-                return "committed"
+        return triggers.trigger(self, event)
 
-    def _classify_step(
-        self, event: PredictionHeard | GradientReady | AppliedHeard | LossFailed | ValidationDone
-    ) -> str:
-        if getattr(event, "term", self.term) != self.term:
-            return "stale"
-        if isinstance(event, ValidationDone):
-            fits = self.phase == "validating" and event.round == self._present_plan().round
-        else:
-            wanted = {PredictionHeard: "predicting", AppliedHeard: "applying"}.get(type(event), "computing")
-            fits = self.phase == wanted and self.place is not None and event.step == self.place.step
-        return TOLD[type(event)] if fits else "stale"
-
-    def _classify_position(self, event: PositionHeard) -> str:
-        if event.term != self.term or event.role not in self.stages.roles:
-            return "stale"
-        if self.phase == "syncing":
-            return "last position" if self.stages.would_complete(event) else "position"
-        return "stale" if event.applied == self.applied and not event.why else "misfit"
-
-    def _classify_promoted(self, event: PromotedHeard) -> str:
-        fits = self.phase == "promoting" and event.term == self.term and event.step == self.applied
-        if not fits or event.role not in self.stages.roles:
-            return "stale"
-        return "last promoted" if {*self._log.digests, event.role} == set(self.stages.roles) else "promoted"
-
-    def _expects_refusal(self, event: Refusal) -> bool:
-        if self.phase not in ("predicting", "applying", "validating", "promoting", "syncing"):
-            return False
-        return event.step in (0, self.applied, self.applied + 1, self.applied + 2)
+    @property
+    def promoted(self) -> set[str]:
+        """Roles that have said PROMOTED of this round."""
+        return set(self._log.digests)
 
     # --- planning
 
@@ -238,15 +193,24 @@ class TrainingMachine(Machine[Event, Command]):
     def _reconcile(self, event: PositionHeard) -> list[Command]:
         self.stages.hear(event)
         last = self.plans[-1].last_step if self.plans else 0
+        ahead = self.stages.ahead_of(last)
+        if ahead is not None and not self._accept_rollback:
+            return self._end(
+                f"{ahead.role} stands at step {ahead.applied} of this run, the last plan in the store ends at step {last}"
+            )
         meeting = self.stages.reconcile(last)
         if isinstance(meeting, str):
             return self._halt_because(meeting, event.at)
+        self._has_met = True
         if isinstance(meeting, Restoration):
-            self.stages.forget()
-            restores: list[Command] = [SendRestore(role, meeting.step) for role in meeting.roles]
-            return self._say("syncing", [*restores, AskPosition(self.term)], event.at)
+            return self._restore(meeting, event.at)
         self.applied = meeting
         return self._go_on(event.at)
+
+    def _restore(self, meeting: Restoration, at: float) -> list[Command]:
+        self.stages.forget()
+        restores: list[Command] = [SendRestore(role, meeting.step) for role in meeting.roles]
+        return self._say("syncing", [*restores, AskPosition(self.term)], at)
 
     def _go_on(self, at: float) -> list[Command]:
         """From `applied` to whatever comes next."""
@@ -263,6 +227,24 @@ class TrainingMachine(Machine[Event, Command]):
     def _is_settled(self, plan: Plan) -> bool:
         """Its result is kept and every stage has the checkpoint."""
         return self._log.has_result(plan) and self.stages.promoted(plan.last_step)
+
+    def _take_term(self, event: Replaced) -> list[Command]:
+        """Only before anything was done in the present term: two trainers must not outbid each other for ever."""
+        if self._has_met or not self._accept_rollback:
+            return self._give_way(event)
+        self._enter("taking", None)
+        return [TakeTerm()]
+
+    def _sync_anew(self, event: TermTaken) -> list[Command]:
+        self.term = event.term
+        return self._sync(event)
+
+    def _give_way(self, event: Replaced) -> list[Command]:
+        return self._end(f"{event.role}: {event.text}")
+
+    def _end(self, text: str) -> list[Command]:
+        self._enter("ended", None)
+        return [End(text)]
 
     def _rest(self, at: float) -> list[Command]:
         self.place = None
@@ -288,7 +270,7 @@ class TrainingMachine(Machine[Event, Command]):
 
     def _send_gradient(self, event: GradientReady) -> list[Command]:
         assert self.place is not None
-        self._log.add_loss(event.loss, event.at)
+        self._log.add_loss(event.step, event.loss, event.at)
         plan = self.place.plan
         if self._want_fused and self.stages.fused and self.place.step < plan.last_step:
             self.place = place_of(plan, self.place.step + 1)
@@ -304,14 +286,36 @@ class TrainingMachine(Machine[Event, Command]):
     def _end_plan(self, plan: Plan, at: float) -> list[Command]:
         self.place = None
         self._log.end_steps()
-        if not self._log.has_result(plan) and plan.round % self._validate_every == 0:
+        if self._log.has_result(plan):
+            return self._say_promote(plan, at)
+        if self._doubted == plan.round or (self._gate is not None and self.stages.any_promoted(plan.last_step)):
+            return self._do_again(plan, at)  # by which verdict died with a trainer: those weights must not be judged
+        if plan.round % self._validate_every == 0:
             return self._say("validating", [Validate(plan.round, again=False)], at)
-        return self._say("promoting", [SendPromote(plan.round, plan.last_step, plan.last_step)], at)
+        return self._say_promote(plan, at)
 
     def _promote(self, event: ValidationDone) -> list[Command]:
-        self._log.validated(event)
         plan = self._present_plan()
-        return self._say("promoting", [SendPromote(plan.round, plan.last_step, plan.last_step)], event.at)
+        best = self._log.promoted_before(plan)
+        self._log.validated(event, self._gate.objection(event, best) if self._gate is not None else "")
+        return self._say_promote(plan, event.at)
+
+    def _say_promote(self, plan: Plan, at: float) -> list[Command]:
+        held_back = self._log.held_back(plan)
+        if held_back and not self.stages.can_reach(plan.base_version):
+            return self._restore(self.stages.meet(plan.base_version), at)
+        weights_of = plan.base_version if held_back else plan.last_step
+        return self._say("promoting", [SendPromote(plan.round, plan.last_step, weights_of)], at)
+
+    def _doubt(self, event: PositionHeard) -> list[Command]:
+        """It stands there, and what fits there does not: its weights are not those of the round's last step."""
+        self._doubted = self._present_plan().round if event.applied == self.applied else self._doubted
+        return self._sync(event)
+
+    def _do_again(self, plan: Plan, at: float) -> list[Command]:
+        """Its last steps at least, from the nearest checkpoint before its end."""
+        self._doubted = -1
+        return self._restore(self.stages.meet(plan.last_step - 1), at)
 
     def _hear_promoted(self, event: PromotedHeard) -> list[Command]:
         self._log.digests[event.role] = event.digest
@@ -326,7 +330,9 @@ class TrainingMachine(Machine[Event, Command]):
             divergence = self._log.divergence(plan, digest)
             return [*([Note("error", divergence)] if divergence else []), *self._go_on(event.at)]
         self._enter("committing", None)
-        return [CommitResult(self._log.close(plan, digest, event.at))]
+        held_back = self._log.held_back(plan)
+        told = [Note("warning", f"round {plan.round} is held back: {held_back}")] if held_back else []
+        return [CommitResult(self._log.close(plan, digest, event.at)), *told]
 
     def _finish_round(self, event: ResultCommitted) -> list[Command]:
         self._ended_round = event.round
@@ -339,6 +345,7 @@ class TrainingMachine(Machine[Event, Command]):
     # --- what goes wrong
 
     def _halt(self, event: LossFailed | Refusal) -> list[Command]:
+        self.refused += 1
         who = f"{event.role}: " if isinstance(event, Refusal) else ""
         return self._halt_because(f"step {event.step}: {who}{event.text}", event.at)
 
@@ -358,11 +365,11 @@ class TrainingMachine(Machine[Event, Command]):
     def _say_again(self, event: Tick) -> list[Command]:
         """What was said long enough in vain is not said again: a stage behind another may have begun anew, unheard."""
         self.resent += 1
-        is_long = self._wait_s >= self._resend_s * BACKOFF_LIMIT
+        is_long = self._due.wait_s >= self._backoff.longest_s
         if is_long and len(self.stages.roles) > 1 and self.phase in ("predicting", "applying"):
             return self._sync(event)
-        self._wait_s = min(self._wait_s * 2, self._resend_s * BACKOFF_LIMIT)
-        self._deadline = event.at + self._wait_s
+        self._due = self._backoff.next(self._due, event.at)
+        self.deadline = self._due.at
         return [Validate(c.round, again=True) if isinstance(c, Validate) else c for c in self._unanswered]
 
     def _wait(self, _: Event) -> list[Command]:
@@ -377,14 +384,14 @@ class TrainingMachine(Machine[Event, Command]):
 
     def _say(self, phase: str, commands: list[Command], at: float) -> list[Command]:
         """Enter the phase that waits for the answer; a late Tick says it again."""
-        self._enter(phase, at + self._resend_s)
+        self._due = self._backoff.first(at)
+        self._enter(phase, self._due.at)
         self._unanswered = commands
-        self._wait_s = self._resend_s
         return commands
 
     def _enter(self, phase: str, deadline: float | None) -> None:
         self.phase = phase
-        self._deadline = float("inf") if deadline is None else deadline
+        self.deadline = float("inf") if deadline is None else deadline
         if phase != "halted":
             self.halt_reason = ""
 

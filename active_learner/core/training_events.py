@@ -107,6 +107,24 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """A stage serves a higher term: of another trainer, or of one that knew more than this store."""
+
+    role: str
+    term: int
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TermTaken:
+    """`term` is ours from now on."""
+
+    term: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ValidationDone:
     """All held-out batches came back and were assessed (or there are none: all None)."""
 
@@ -151,6 +169,8 @@ Event = (
     | LossFailed
     | AppliedHeard
     | Refusal
+    | Replaced
+    | TermTaken
     | ValidationDone
     | PromotedHeard
     | ResultCommitted
@@ -172,6 +192,18 @@ class MakePlan:
 @dataclass(frozen=True, slots=True)
 class AskPosition:
     term: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTerm:
+    """Take the next term; answered by TermTaken."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """This trainer must not go on: the evaluators know more than its store."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +287,8 @@ class Note:
 Command = (
     MakePlan
     | AskPosition
+    | TakeTerm
+    | End
     | SendRestore
     | SendForward
     | SendGradient

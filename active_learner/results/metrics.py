@@ -43,13 +43,15 @@ class RoundMetrics:
     steps: int | None = None
     held_out: int | None = None
     """Rows behind the accuracy."""
+    held_back: str = ""
+    """Why the weights of the round before went on in its place; accuracy and loss are of those that did not."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """Fields that a later version wrote."""
 
 
 _NUMBERS = ("round", "labels", "model_version", "pool", "steps", "held_out")
 _FRACTIONS = ("accuracy", "loss", "calibration_error", "train_loss", "seconds", "at")
-_WORDS = ("digest", "strategy")
+_WORDS = ("digest", "strategy", "held_back")
 
 
 def append(path: Path, result: RoundResult) -> None:
@@ -81,7 +83,8 @@ def read(path: Path) -> list[RoundMetrics]:
 
 def labels_to(rounds: list[RoundMetrics], accuracy: float) -> int | None:
     """Labels of the first round that is at least that accurate; None: no round is."""
-    return next((one.labels for one in rounds if one.accuracy is not None and one.accuracy >= accuracy), None)
+    reached = (one for one in rounds if one.accuracy is not None and one.accuracy >= accuracy and not one.held_back)
+    return next((one.labels for one in reached), None)
 
 
 def _fields(result: RoundResult) -> dict[str, Any]:

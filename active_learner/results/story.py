@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from active_learner.results.metrics import RoundMetrics, labels_to
@@ -29,7 +30,7 @@ class Reached:
 
 def reached(rounds: list[RoundMetrics], goal: float) -> Reached | None:
     """The first round at the goal, or the last measured one when none is; None: nothing was measured."""
-    measured = [one for one in rounds if one.accuracy is not None]
+    measured = _measured(rounds)
     if not measured:
         return None
     first = next((one for one in measured if (one.accuracy or 0.0) >= goal), None)
@@ -70,6 +71,9 @@ def lede(record: RunRecord, goal: float) -> str:
         )
     elif saved is not None:
         said.append("In this run asking at random was no worse.")
+    held_back = sum(1 for one in record.rounds if one.held_back)
+    if held_back:
+        said.append(f"{plural(held_back, 'round')} came to a worse model and went back to the one before.")
     return " ".join(said)
 
 
@@ -123,7 +127,7 @@ def _random_sentence(control: Reached) -> str:
 
 
 def _accuracy(record: RunRecord) -> list[LargeNumber]:
-    measured = [one for one in record.rounds if one.accuracy is not None]
+    measured = _measured(record.rounds)
     if not measured:
         return []
     last = measured[-1]
@@ -133,6 +137,11 @@ def _accuracy(record: RunRecord) -> list[LargeNumber]:
     low, high = wilson(accuracy, rows)
     half = f"± {(high - low) / 2 * 100:.1f}"
     return [LargeNumber(percent(accuracy), half, f"right on {rows} held-out samples, at the end")]
+
+
+def _measured(rounds: Sequence[RoundMetrics]) -> list[RoundMetrics]:
+    """Rounds whose model went on and of which an accuracy is known."""
+    return [one for one in rounds if one.accuracy is not None and not one.held_back]
 
 
 def held_out_rows(record: RunRecord, one: RoundMetrics) -> int | None:

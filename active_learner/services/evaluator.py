@@ -78,6 +78,7 @@ class Evaluator(Service):
             restorable=checkpoints.steps(),
             width=backend.width,
             term=backend.term,
+            older=backend.weights_of < backend.applied,
             rule=rule,
         )
         self._writer = CheckpointWriter(backend, checkpoints, self._lane, lambda done: self._feed(self.machine, done))
@@ -215,7 +216,8 @@ class Evaluator(Service):
         def work() -> told.Restored:
             steps = self._checkpoints.restore(backend, run.run, run.step, self._seed)
             reach("evaluator.restored")
-            return told.Restored(backend.applied, backend.model_version, steps)
+            older = 0 < backend.weights_of < backend.applied
+            return told.Restored(backend.applied, backend.model_version, steps, older)
 
         self._train("restore", work, lambda restored: restored)
 

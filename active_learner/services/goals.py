@@ -20,8 +20,9 @@ class Goals:
         if not results:
             return None
         last = results[-1]
-        if self.accuracy is not None and last.accuracy is not None and last.accuracy >= self.accuracy:
-            return f"accuracy {last.accuracy:.4f} reached {self.accuracy:g}"
+        measured = None if last.held_back else last.accuracy
+        if self.accuracy is not None and measured is not None and measured >= self.accuracy:
+            return f"accuracy {measured:.4f} reached {self.accuracy:g}"
         if self.labels is not None and last.labels >= self.labels:
             return f"{last.labels} labels reached"
         if self.rounds is not None and len(results) >= self.rounds:

@@ -128,6 +128,10 @@ class LabelBook:
             return
         self._renewing = asyncio.get_running_loop().call_later(RENEW_S, self._renew)
 
+    async def next_term(self) -> int:
+        """A higher one than any before."""
+        return await self.persist(self._store.next_term)
+
     async def close(self) -> None:
         if self._renewing is not None:
             self._renewing.cancel()

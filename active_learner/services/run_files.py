@@ -48,7 +48,7 @@ class RunFiles:
 
     def _write(self, result: RoundResult, predictions: Array | None) -> None:
         metrics.append(self._folder / metrics.METRICS_FILE, result)
-        if predictions is not None and self._labels is not None:
+        if predictions is not None and self._labels is not None and not result.held_back:
             draft = self._folder / f".draft-{VALIDATION_FILE}"
             np.savez_compressed(draft, predictions=predictions, labels=self._labels)
             draft.replace(self._folder / VALIDATION_FILE)

@@ -24,7 +24,15 @@ class StatusBoard:
         self._heard: dict[int, tuple[Member, float]] = {}
         self._rooms: dict[int, set[str]] = {}
         self._number = 0
+        self._held_back = 0
         self._shown: tuple[object, ...] = ()
+
+    def ended(self, result: RoundResult) -> None:
+        """A round is over; of one that was held back nothing is shown but that there was one."""
+        if result.held_back:
+            self._held_back += 1
+        else:
+            self.last = result
 
     def heard(self, session: int, at: float) -> None:
         """It said something."""
@@ -95,7 +103,9 @@ class StatusBoard:
         return training.plans[-1].round if training.plans else 0
 
     def _counters(self, others: dict[str, int]) -> dict[str, int]:
-        own = {"stale_messages": self._training.stale, "re_sent": self._training.resent}
+        training = self._training
+        own = {"stale_messages": training.stale, "re_sent": training.resent}
+        own |= {"refused_steps": training.refused, "rounds_held_back": self._held_back}
         return {**self._asking.intake.counters, **own, **others}
 
     def readings(self, counters: dict[str, int]) -> Iterator[Reading]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from active_learner.core.asking import AskingMachine
 from active_learner.core.asking_events import AskingRules
 from active_learner.core.measures import Reading
 from active_learner.core.pool import Pool
+from active_learner.core.promotion import Gate
 from active_learner.core.records import RoundResult, SampleSpec
 from active_learner.core.training import TrainingMachine
 from active_learner.losses.base import Loss
@@ -27,7 +29,7 @@ from active_learner.services.goals import Goals, result_line
 from active_learner.services.label_book import History, LabelBook
 from active_learner.services.pump import Surroundings
 from active_learner.services.run_files import RunFiles
-from active_learner.services.shell import Service, meet
+from active_learner.services.shell import Service, jitter, meet
 from active_learner.services.status_board import StatusBoard
 from active_learner.services.trainer_ears import TrainerEars
 from active_learner.services.training_shell import TrainingSettings, TrainingShell
@@ -58,8 +60,10 @@ class TrainerParts:
     run_dir: Path
     goals: Goals
     write_report: Callable[[list[Any], list[Any]], object]
+    load_loss: Callable[[str], Loss] | None = None
+    """By the name in a plan, which may be another than the configuration's is now; None: every round has `loss`."""
     accept_rollback: bool = False
-    """Go on with labels (and plans) that are older than what had been committed."""
+    """Go on with labels and plans that are older than what had been committed, or than what the evaluators know."""
 
 
 class Trainer(Service):
@@ -126,12 +130,15 @@ class Trainer(Service):
             resend_s=trainer.resend_s,
             validate_every=config.validation.every,
             history=history.plans,
+            gate=Gate(trainer.promotion_margin) if trainer.promotion == "gated" else None,
+            accept_rollback=parts.accept_rollback,
+            jitter=jitter,
         )
         unfinished = bool(history.plans) and history.plans[-1][1] is None
         asking = AskingMachine(
             _rules(config, parts.goals),
             pool,
-            name=f"{history.run[:8]}-{history.term}",
+            name=self._name(history),
             at=_now(),
             labeled=history.labeled,
             open_questions=history.open_questions,
@@ -141,8 +148,14 @@ class Trainer(Service):
             holding=unfinished or (history.untrained and not history.open_questions),
         )
         self._board = StatusBoard(history.run, asking, training)
-        self._board.last = self._results[-1] if self._results else None
+        for result in self._results:
+            self._board.ended(result)
         self._connect(history, asking, training)
+
+    def _name(self, history: History) -> str:
+        """Before the numbers of questions. Behind an older store there may be open answers to questions of the same term."""
+        fresh = f"-{os.urandom(4).hex()}" if self._parts.accept_rollback else ""
+        return f"{history.run[:8]}-{history.term}{fresh}"
 
     def _connect(self, history: History, asking: AskingMachine, training: TrainingMachine) -> None:
         parts, config = self._parts, self._parts.config
@@ -162,7 +175,7 @@ class Trainer(Service):
             training,
             settings,
             self._book,
-            parts.loss,
+            parts.load_loss or (lambda _: parts.loss),
             parts.held_out,
             outside=outside,
             on_ready=self._model_ready,
@@ -236,7 +249,7 @@ class Trainer(Service):
     async def _keep_result(self, result: RoundResult, predictions: Array | None) -> None:
         await self._files.keep(result, predictions, self._asking.machine.pool)
         self._results.append(result)
-        self._board.last = result
+        self._board.ended(result)
         accuracy = "" if result.accuracy is None else f", accuracy {result.accuracy:.4f}"
         steps = f"{result.extra['steps']} steps in {result.seconds:.1f} s"
         self._note("info", f"round {result.round}: {result.labels} labels, {steps}{accuracy}")

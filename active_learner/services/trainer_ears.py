@@ -134,6 +134,8 @@ class TrainerEars:
         if message.code == RefusalCode.WRONG_RUN:
             advice = "start another run with --new, or give the evaluator the checkpoints of this one"
             self._fail(WrongStore(f"{message.text}: {advice}"))
+        elif message.code == RefusalCode.STALE_TERM:
+            self._training.handle(training_events.Replaced(role, message.term, message.text, _now()))
         elif message.ticket and message.term == 0:  # of candidates, not of a step
             self._asking.handle(asking_events.ScoresRefused(message.ticket, f"{role}: {message.text}", _now()))
         else:

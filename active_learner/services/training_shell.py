@@ -18,6 +18,8 @@ from active_learner.core.assessment import evaluate
 from active_learner.core.measures import Histogram
 from active_learner.core.records import Plan, RoundResult
 from active_learner.core.training import TrainingMachine
+from active_learner.crash_points import reach
+from active_learner.errors import WrongStore
 from active_learner.losses.base import Loss
 from active_learner.services.label_book import LabelBook
 from active_learner.services.pump import Pump, Surroundings
@@ -35,6 +37,11 @@ VALIDATION_ROWS = 256
 """Held-out rows in a batch: few messages, and a network of any size holds it."""
 
 STEPPING = ("predicting", "computing", "applying")
+
+ROLLED_BACK = (
+    "Either the store is an older copy, then put the newer one back, or go on from it with --accept-rollback: the evaluators "
+    "then forget what they learned since; or another trainer has taken this run over, then it has to end first"
+)
 
 Array = NDArray[Any]
 
@@ -61,7 +68,7 @@ class TrainingShell:
         machine: TrainingMachine,
         settings: TrainingSettings,
         book: LabelBook,
-        loss: Loss,
+        load_loss: Callable[[str], Loss],
         held_out: tuple[Array, Array] | None,
         *,
         outside: Surroundings,
@@ -69,8 +76,9 @@ class TrainingShell:
         on_result: Callable[[RoundResult, Array | None], Awaitable[None]],
     ) -> None:
         self.machine = machine
-        self._settings, self._book, self._loss, self._held_out = settings, book, loss, held_out
-        self._say, self._note, self._spawn = outside.say, outside.note, outside.spawn
+        self._settings, self._book, self._held_out = settings, book, held_out
+        self._load_loss, self._losses = load_loss, dict[str, Loss]()
+        self._say, self._note, self._spawn, self._fail = outside.say, outside.note, outside.spawn, outside.fail
         self._on_ready, self._on_result = on_ready, on_result
         self._pump = Pump(machine, self._do, outside.fail)
         self.step_times = Histogram()
@@ -78,10 +86,15 @@ class TrainingShell:
         self._rows: tuple[int, Array, Array] | None = None
         self._validation: _Validation | None = None
         self._predictions: Array | None = None
-        self._does: dict[type[Any], Callable[[Any], None]] = {
+        self._does = self._commands()
+
+    def _commands(self) -> dict[type[Any], Callable[[Any], None]]:
+        return {
             told.MakePlan: self._make_plan,
             told.AskPosition: self._ask_position,
             told.SendRestore: self._send_restore,
+            told.TakeTerm: self._take_term,
+            told.End: self._end,
             told.SendForward: self._send_forward,
             told.SendGradient: self._send_gradient,
             told.SendStep: self._send_step,
@@ -96,12 +109,20 @@ class TrainingShell:
 
     def _do(self, command: told.Command) -> None:
         self._does[type(command)](command)
+        if isinstance(command, told.SendGradient | told.SendStep):
+            reach("trainer.gradient_sent")
+        if isinstance(command, told.SendForward | told.SendStep):
+            reach("trainer.forward_sent")
 
     def handle(self, event: told.Event) -> None:
         """Feed one event and do what it leads to."""
         before = self.machine.applied
         self._pump.handle(event)
         if self.machine.applied != before:
+            reach("trainer.step_applied")
+            place = self.machine.place
+            if place is None or (place.batch == 0 and place.step > place.plan.first_step):
+                reach("trainer.epoch_ended")
             self._measure_step(before + 1)
 
     def _measure_step(self, expected: int) -> None:
@@ -143,6 +164,7 @@ class TrainingShell:
     def _commit_result(self, command: told.CommitResult) -> None:
         async def commit() -> None:
             await self._on_result(command.result, self._predictions)
+            reach("trainer.result_committed")
             self._predictions = None
             self.handle(told.ResultCommitted(command.result.round, _now()))
 
@@ -152,6 +174,15 @@ class TrainingShell:
 
     def _ask_position(self, command: told.AskPosition) -> None:
         self._say(self._settings.traininput, PositionRequest(command.term, self._settings.run))
+
+    def _take_term(self, _: told.TakeTerm) -> None:
+        async def take() -> None:
+            self.handle(told.TermTaken(await self._book.next_term(), _now()))
+
+        self._spawn(take())
+
+    def _end(self, command: told.End) -> None:
+        self._fail(WrongStore(f"{command.text}. {ROLLED_BACK}"))
 
     def _send_restore(self, command: told.SendRestore) -> None:
         message = Restore(self.machine.term, self._settings.run, command.role, command.step)
@@ -193,17 +224,24 @@ class TrainingShell:
         self._say(self._settings.trainoutput, message)
 
     def _compute_gradient(self, command: told.ComputeGradient) -> None:
+        reach("trainer.prediction_heard")
         step = command.place.step
         _, targets = self._rows_of(command.place.plan)
         wanted = targets[list(command.place.rows)]
         try:
             if len(command.predictions) != len(wanted):
                 raise ValueError(f"{len(command.predictions)} predictions for {len(wanted)} samples")
-            loss, gradient = self._loss.gradient(command.predictions, wanted)
+            loss, gradient = self._loss_of(command.place.plan).gradient(command.predictions, wanted)
         except (ValueError, RuntimeError, IndexError) as error:  # torch losses raise the last two on wrong widths
             self.handle(told.LossFailed(step, str(error), _now()))
             return
         self.handle(told.GradientReady(step, loss, gradient, _now()))
+
+    def _loss_of(self, plan: Plan) -> Loss:
+        """A round keeps its loss: the configuration may name another one since."""
+        if plan.loss not in self._losses:
+            self._losses[plan.loss] = self._load_loss(plan.loss)
+        return self._losses[plan.loss]
 
     def _rows_of(self, plan: Plan) -> tuple[Array, Array]:
         if self._rows is None or self._rows[0] != plan.round:
@@ -248,11 +286,13 @@ class TrainingShell:
             self.handle(told.ValidationDone(validation.round, None, None, None, at))
             return
         self._predictions = predictions
+        reach("trainer.validated")
         self.handle(told.ValidationDone(validation.round, found.accuracy, found.loss, found.calibration_error, at))
 
     def _send_promote(self, command: told.SendPromote) -> None:
         message = Promote(self.machine.term, self._settings.run, command.round, command.step, command.weights_of)
         self._say(self._settings.traininput, message)
+        reach("trainer.promote_sent")
 
 
 class _Validation:

@@ -1,7 +1,8 @@
 """Parts of an experiment that stop, or go wrong, where a test wants it; imported by the processes under test.
 
 A gate is a FIFO in the folder $GATES: who comes to one writes a word, and waits until the test has opened it. `nan-...` are
-plain files: as long as such a file is there, the numbers of that place are no numbers.
+plain files: as long as such a file is there, the numbers of that place are no numbers. Each call adds a byte to
+`count-...`, if that is there.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ class Count:
     def __call__(self) -> str:
         self._calls += 1
         name = f"{self._name}-{self._calls}"
+        tally = _place(f"count-{self._name}")
+        if tally is not None and tally.exists():
+            with tally.open("ab") as file:
+                file.write(b".")
         gate(name)
         return name
 

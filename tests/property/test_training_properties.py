@@ -51,6 +51,16 @@ def test_a_chain_of_evaluators_comes_to_the_same_weights_in_every_stage(seed: in
     assert not wire.errors
 
 
+@RUNS
+@given(seed=st.integers(0, 2**32), faults=FAULTS, stages=st.integers(1, 2))
+def test_behind_a_gate_the_same_rounds_are_held_back_whatever_happens(seed: int, faults: Faults, stages: int) -> None:
+    wire = Wire(Random(seed), faults, rounds=4, stages=stages, gated=True)
+    finish(wire)
+    assert [engine.weights for engine in wire.engines] == reference(4, stages, gated=True)
+    assert any(one.held_back for one in wire.results.values())
+    assert not wire.errors
+
+
 @given(rows=st.integers(1, 60), epochs=st.integers(1, 4), size=st.integers(1, 25), seed=st.integers(0, 2**40))
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_an_epoch_uses_each_row_once_in_full_batches(rows: int, epochs: int, size: int, seed: int) -> None:

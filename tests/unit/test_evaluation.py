@@ -462,6 +462,21 @@ def a_promotion_of_older_weights_goes_back_to_them_and_stands_at_its_step() -> N
 
 
 @scenario
+def weights_of_an_older_step_are_neither_judged_nor_promoted_as_those_of_the_step() -> None:
+    why = "the round that ended at step 8 was held back: its weights are there no more"
+    held_back = ready(applied=8, restorable=(4, 8), model_version=8, older=True)
+    question = forward(8, status=Status.VALIDATE, ticket="v")
+    stand = {"applied": 8, "restorable": (4, 8), "model_version": 8}
+    misfit(held_back, question, why, **stand)
+    misfit(held_back, Promote(1, "r", 2, 8, 8), why, **stand)
+    assert said(held_back.handle(heard(Promote(1, "r", 2, 8, 4)))) == said([RunPromote("r", 2, 8, 4, 1)])
+    held_back.handle(Promotion("old", (4, 8)))
+    misfit(held_back, question, why, **stand)
+    stepped(held_back, 9)
+    assert said(held_back.handle(heard(forward(9, status=Status.VALIDATE, ticket="v"))))[0].startswith("RunEvaluate")
+
+
+@scenario
 def a_promotion_of_weights_without_a_checkpoint_is_answered_by_a_position() -> None:
     why = "there is no checkpoint of step 4, whose weights are wanted"
     misfit(ready(applied=8, restorable=(7,)), Promote(1, "r", 2, 8, 4), why, applied=8, restorable=(7,))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from active_learner.core import training_events as t
+from active_learner.core.promotion import Gate
 from active_learner.core.records import Plan, RoundResult
 from active_learner.core.schedule import place_of
 from active_learner.core.training import HALT_RETRY_S, TrainingMachine
@@ -31,8 +33,9 @@ def machine(
     roles: Sequence[str] = ("evaluator",),
     fused: bool = True,
     history: Sequence[tuple[Plan, RoundResult | None]] = (),
+    **more: Any,
 ) -> TrainingMachine:
-    return TrainingMachine(term=2, roles=roles, width=3, fused=fused, resend_s=1.0, history=history)
+    return TrainingMachine(term=2, roles=roles, width=3, fused=fused, resend_s=1.0, history=history, **more)
 
 
 def position(
@@ -280,15 +283,207 @@ def test_a_chain_is_promoted_when_every_stage_says_so() -> None:
     assert one.handle(t.PromotedHeard("front", 2, 4, "f", 0.0)) == [t.ModelReady(4)]
 
 
-def test_an_evaluator_ahead_of_every_plan_goes_back() -> None:
-    one = machine()
+# --- a store that is older than the evaluators
+
+
+def test_row_15_an_evaluator_ahead_of_every_plan_ends_the_trainer() -> None:
+    one = machine(history=[(plan(), result(plan()))])
     one.handle(t.StageJoined("evaluator", 0.0))
-    assert one.handle(position(9, restorable=(0, 5))) == [t.SendRestore("evaluator", 0), t.AskPosition(2)]
+    (end,) = one.handle(position(9, restorable=(4, 5)))
+    assert end == t.End("evaluator stands at step 9 of this run, the last plan in the store ends at step 4")
+    for event in (t.Tick(1e9), t.StageJoined("evaluator", 0.0), t.RoundWanted(0.0), position(3), prediction(5)):
+        assert one.handle(event) == []
+    assert one.phase == "ended"
 
 
-@pytest.mark.parametrize("phase", ["predicting", "applying", "validating", "promoting", "idle"])
-def test_a_position_that_does_not_fit_leads_to_syncing(phase: str) -> None:
-    made = {
+def test_row_15_it_goes_back_when_that_is_accepted() -> None:
+    one = machine(history=[(plan(), result(plan()))], accept_rollback=True)
+    one.handle(t.StageJoined("evaluator", 0.0))
+    assert one.handle(position(9, restorable=(4, 5))) == [t.SendRestore("evaluator", 4), t.AskPosition(2)]
+
+
+def test_row_14_an_evaluator_with_an_old_checkpoint_does_its_steps_again() -> None:
+    first = plan()
+    one = machine(history=[(first, result(first))])
+    one.handle(t.StageJoined("evaluator", 0.0))
+    assert one.handle(position(2, restorable=(2,))) == [t.SendForward(place_of(first, 3))]
+
+
+def replaced(term: int = 2) -> t.Replaced:
+    return t.Replaced("evaluator", term, "term 2 is over: this evaluator serves term 7", 0.0)
+
+
+@pytest.mark.parametrize("phase", ["predicting", "applying", "validating", "promoting", "syncing"])
+def test_row_28_a_trainer_whose_term_is_over_ends(phase: str) -> None:
+    one = machine()
+    if phase != "syncing":
+        one = in_phase(phase)
+    else:
+        one.handle(t.StageJoined("evaluator", 0.0))
+    assert one.phase == phase
+    assert one.handle(replaced(term=1)) == []
+    assert one.handle(replaced()) == [t.End("evaluator: term 2 is over: this evaluator serves term 7")]
+    assert one.phase == "ended"
+
+
+def test_an_accepted_rollback_takes_terms_until_one_is_high_enough() -> None:
+    one = machine(accept_rollback=True)
+    one.handle(t.StageJoined("evaluator", 0.0))
+    for term in (2, 3):
+        refusal = t.Replaced("evaluator", term, "over", 0.0)
+        assert one.handle(refusal) == [t.TakeTerm()]
+        assert one.handle(refusal) == []
+        assert one.handle(t.StageJoined("evaluator", 0.0)) == []
+        assert one.handle(t.TermTaken(term + 1, 0.0)) == [t.AskPosition(term + 1)]
+    assert one.handle(position(0, term=4)) == [t.ModelReady(0)]
+    assert one.term == 4
+
+
+def test_who_has_begun_does_not_bid_for_a_higher_term() -> None:
+    one = machine(accept_rollback=True)
+    one.handle(t.StageJoined("evaluator", 0.0))
+    one.handle(position(0))
+    one.handle(t.StageJoined("evaluator", 0.0))
+    assert isinstance(one.handle(replaced())[0], t.End)
+
+
+# --- promotion behind a gate
+
+
+def judged(
+    accuracy: float | None, *, history: Sequence[tuple[Plan, RoundResult | None]] | None = None, margin: float = 0.05
+) -> tuple[TrainingMachine, list[t.Command]]:
+    """Behind the validation of round 2, steps 5 to 8; round 1 came to 0.5. And what is said then."""
+    first, second = plan(), plan(2, first_step=5)
+    one = machine(history=history or [(first, result(first)), (second, None)], gate=Gate(margin))
+    one.handle(t.StageJoined("evaluator", 0.0))
+    assert one.handle(position(8, version=4, restorable=(4, 6))) == [t.Validate(2, again=False)]
+    return one, one.handle(t.ValidationDone(2, accuracy, 1.0, 0.1, 1.0))
+
+
+@pytest.mark.parametrize("accuracy", [0.9, 0.5, 0.46])
+def test_a_round_that_is_not_worse_by_more_than_the_margin_is_promoted(accuracy: float) -> None:
+    one, said = judged(accuracy)
+    assert said == [t.SendPromote(2, 8, 8)]
+    (commit,) = one.handle(t.PromotedHeard("evaluator", 2, 8, "new", 2.0))
+    assert isinstance(commit, t.CommitResult)
+    assert (commit.result.held_back, commit.result.digest) == ("", "new")
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "why"),
+    [
+        (0.44, "accuracy 0.4400 is worse than the 0.5000 of round 1 by more than 0.05"),
+        (None, ""),
+    ],
+)
+def test_a_worse_round_is_held_back_and_the_weights_before_it_go_on(accuracy: float | None, why: str) -> None:
+    first, second = plan(), plan(2, first_step=5)
+    before = RoundResult(1, 4, "d", 3, 0.5, 0.9, None, None, 1.0)
+    one, said = judged(accuracy, history=[(first, before), (second, None)])
+    assert said == [t.SendPromote(2, 8, 4)]
+    commit, note = one.handle(t.PromotedHeard("evaluator", 2, 8, "d", 2.0))
+    assert isinstance(commit, t.CommitResult)
+    why = why or "loss 1.0000 is worse than the 0.9000 of round 1 by more than 0.05"
+    assert (commit.result.held_back, commit.result.digest, commit.result.model_version) == (why, "d", 8)
+    assert note == t.Note("warning", f"round 2 is held back: {why}")
+
+
+def test_the_first_round_is_always_promoted_and_a_round_that_nothing_is_known_of_is_not() -> None:
+    gate = Gate(0.0)
+    unknown = t.ValidationDone(2, None, None, None, 0.0)
+    assert gate.objection(unknown, None) == ""
+    assert gate.objection(unknown, result(plan())) == "it could not be validated, round 1 was"
+    assert gate.objection(unknown, RoundResult(1, 4, "d", 3, None, None, None, None, 1.0)) == ""
+
+
+def test_rounds_are_measured_against_the_last_one_that_was_promoted() -> None:
+    first, second, third = plan(), plan(2, first_step=5), plan(3, first_step=9)
+    held = RoundResult(2, 8, "d", 3, 0.1, 1.0, None, None, 1.0, {"held_back": "worse"})
+    one = machine(history=[(first, result(first)), (second, held), (third, None)], gate=Gate(0.05))
+    one.handle(t.StageJoined("evaluator", 0.0))
+    one.handle(position(12, version=8, restorable=(8,)))
+    assert one.handle(t.ValidationDone(3, 0.3, 1.0, 0.1, 1.0)) == [t.SendPromote(3, 12, 8)]
+
+
+def test_a_finished_round_that_was_held_back_is_held_back_again_in_a_replay() -> None:
+    first, second = plan(), plan(2, first_step=5)
+    held = RoundResult(2, 8, "d", 3, 0.1, 1.0, None, None, 1.0, {"held_back": "worse"})
+    one = machine(history=[(first, result(first)), (second, held)], gate=Gate(0.05))
+    one.handle(t.StageJoined("evaluator", 0.0))
+    assert one.handle(position(4, version=0, restorable=())) == [t.SendPromote(1, 4, 4)]
+    assert one.handle(t.PromotedHeard("evaluator", 2, 4, "d", 0.0)) == [t.SendForward(place_of(second, 5))]
+    for step in range(5, 9):
+        one.handle(prediction(step))
+        one.handle(gradient(step))
+    assert one.handle(t.AppliedHeard(2, 8, 0.0)) == [t.SendPromote(2, 8, 4)]
+    assert one.handle(t.PromotedHeard("evaluator", 2, 8, "d", 0.0)) == [t.ModelReady(8)]
+
+
+def test_weights_whose_checkpoint_is_gone_are_trained_again() -> None:
+    first, second = plan(), plan(2, first_step=5)
+    one = machine(history=[(first, result(first)), (second, None)], gate=Gate(0.0))
+    one.handle(t.StageJoined("evaluator", 0.0))
+    one.handle(position(8, version=4, restorable=(2, 6)))
+    told = one.handle(t.ValidationDone(2, 0.1, 1.0, 0.1, 1.0))
+    assert told == [t.SendRestore("evaluator", 2), t.AskPosition(2)]
+    assert one.handle(position(2, restorable=(2,))) == [t.SendForward(place_of(first, 3))]
+
+
+def test_a_promotion_of_which_nobody_knows_the_verdict_is_judged_again_from_before_its_end() -> None:
+    first, second = plan(), plan(2, first_step=5)
+    one = machine(history=[(first, result(first)), (second, None)], gate=Gate(0.0))
+    one.handle(t.StageJoined("evaluator", 0.0))
+    assert one.handle(position(8, version=8, restorable=(4, 6, 8))) == [t.SendRestore("evaluator", 6), t.AskPosition(2)]
+    assert one.handle(position(6, version=4, restorable=(4, 6))) == [t.SendForward(place_of(second, 7))]
+
+
+@pytest.mark.parametrize("gate", [None, Gate(0.0)])
+def test_a_stage_that_stands_there_and_does_not_fit_does_the_end_of_the_round_again(gate: Gate | None) -> None:
+    """An old POSITION may have hidden that the round was held back, or the gate is new."""
+    first, second = plan(), plan(2, first_step=5)
+    one = machine(history=[(first, result(first)), (second, None)], gate=gate)
+    one.handle(t.StageJoined("evaluator", 0.0))
+    assert one.handle(position(8, version=4, restorable=(4, 6))) == [t.Validate(2, again=False)]
+    assert one.handle(position(8, version=8, why="was held back")) == [t.AskPosition(2)]
+    assert one.handle(position(8, version=4, restorable=(4, 6))) == [t.SendRestore("evaluator", 6), t.AskPosition(2)]
+    assert one.handle(position(6, version=4, restorable=(4, 6))) == [t.SendForward(place_of(second, 7))]
+
+
+def test_without_a_gate_a_promotion_that_was_begun_is_asked_for_again() -> None:
+    first, second = plan(), plan(2, first_step=5)
+    one = machine(history=[(first, result(first)), (second, None)])
+    one.handle(t.StageJoined("evaluator", 0.0))
+    assert one.handle(position(8, version=8)) == [t.Validate(2, again=False)]
+
+
+def test_waits_are_jittered() -> None:
+    factors = iter([1.2, 0.8, 1.0])
+    one = machine(jitter=lambda: next(factors))
+    one.handle(t.StageJoined("evaluator", 0.0))
+    assert one.handle(t.Tick(1.19)) == []
+    assert one.handle(t.Tick(1.2)) == [t.AskPosition(2)]
+    assert one.handle(t.Tick(2.79)) == []
+    assert one.handle(t.Tick(2.8)) == [t.AskPosition(2)]
+
+
+def test_the_loss_of_a_step_that_was_done_again_counts_once() -> None:
+    one, first = stepping(fused=False)
+    for step, loss in ((1, 9.0), (2, 9.0), (3, 1.0), (3, 1.0), (4, 3.0)):
+        if step == 3 and one.applied == 3:
+            one.handle(t.StageJoined("evaluator", 0.0))
+            one.handle(position(2))
+        one.handle(prediction(step))
+        one.handle(t.GradientReady(step, loss, GRADIENT, 0.0))
+        one.handle(t.AppliedHeard(2, step, 0.0))
+    one.handle(t.ValidationDone(1, 0.9, 0.3, 0.05, 1.0))
+    (commit,) = one.handle(t.PromotedHeard("evaluator", 2, first.last_step, "abc", 3.0))
+    assert isinstance(commit, t.CommitResult)
+    assert commit.result.train_loss == 2.0
+
+
+def in_phase(phase: str) -> TrainingMachine:
+    made: dict[str, Callable[[], tuple[TrainingMachine, Any]]] = {
         "predicting": stepping,
         "applying": lambda: stepping(fused=False),
         "validating": in_validation,
@@ -300,6 +495,12 @@ def test_a_position_that_does_not_fit_leads_to_syncing(phase: str) -> None:
         one.handle(prediction(1))
         one.handle(gradient(1))
     assert one.phase == phase
+    return one
+
+
+@pytest.mark.parametrize("phase", ["predicting", "applying", "validating", "promoting", "idle"])
+def test_a_position_that_does_not_fit_leads_to_syncing(phase: str) -> None:
+    one = in_phase(phase)
     assert one.handle(position(0, why="no graph is kept")) == [t.AskPosition(2)]
 
 
