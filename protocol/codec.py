@@ -138,7 +138,8 @@ def _unpack(header: memoryview) -> Any:
             max_ext_len=0,
         )
     except ValueError as error:  # all that msgpack raises, bad UTF-8 too
-        raise SchemaMismatch(f"header is not the msgpack of this protocol: {str(error)[:200]}") from None
+        why = str(error)[:200] or type(error).__name__  # StackError, of what is nested too deep, says nothing
+        raise SchemaMismatch(f"header is not the msgpack of this protocol: {why}") from None
 
 
 def _remote(cls: type[Message], error: Unfit) -> RemoteProtocolError:

@@ -47,7 +47,7 @@ def numbers(cells: Sequence[str]) -> list[int | float]:
 def whole(value: object) -> int:
     """A class as text, int or float: 3, "3" and "3.0" are 3. Raises: ValueError (3.7, True, "", nan)."""
     said = number(value) if isinstance(value, str) else value
-    if isinstance(said, bool) or not isinstance(said, int | float) or not math.isfinite(said) or said != int(said):
+    if isinstance(said, bool) or not isinstance(said, int | float) or not (isinstance(said, int) or said.is_integer()):
         raise ValueError(f"{shown(value)} is not a whole number")
     return int(said)
 

@@ -130,15 +130,31 @@ class Pool:
     def restore(self, snapshot: bytes, without: Sequence[str] | set[str] = ()) -> None:
         """Add what `dump` wrote, except the keys that are not unlabeled any more.
 
-        Raises: ValueError when it cannot be read or is of other classes.
+        Raises: ValueError when it cannot be read or is of other classes; then nothing is added.
         """
         left_out = set(without)
+        for key, sample, row, version in _read_snapshot(snapshot, self.classes):
+            if key not in left_out and self.add(key, sample) and version != UNSCORED:
+                self.score(key, row, version)
+        self.evict()
+
+
+def _read_snapshot(snapshot: bytes, classes: int) -> list[tuple[str, Features, NDArray[Any], int]]:
+    """Key, features, probabilities and model version of each sample. Raises: ValueError."""
+    try:
         with np.load(io.BytesIO(snapshot), allow_pickle=False) as arrays:
             keys = [str(key) for key in arrays["keys"]]
-            features, rows, versions = arrays["features"], arrays["probabilities"], arrays["model_versions"]
-            if keys and rows.shape != (len(keys), self.classes):
-                raise ValueError(f"pool snapshot of {rows.shape[-1]} classes, expected {self.classes}")
-            for key, sample, row, version in zip(keys, features, rows, versions, strict=True):
-                if key not in left_out and self.add(key, sample) and int(version) != UNSCORED:
-                    self.score(key, row, int(version))
-        self.evict()
+            features, rows = arrays["features"], arrays["probabilities"]
+            versions = [int(version) for version in arrays["model_versions"]]
+    except Exception as error:  # numpy, zipfile, zlib and tokenize each raise their own
+        raise ValueError(f"pool snapshot cannot be read: {type(error).__name__}: {error}") from error
+    if not keys:
+        return []
+    if rows.ndim != 2 or rows.shape[1] != classes:
+        raise ValueError(f"pool snapshot of {rows.shape[-1] if rows.ndim else 0} classes, expected {classes}")
+    if not len(keys) == len(rows) == len(versions) == (len(features) if features.ndim else 0):
+        raise ValueError("pool snapshot whose arrays are of different lengths")
+    scored = np.array(versions) != UNSCORED
+    if rows.dtype != np.float32 or not np.isfinite(rows[scored]).all():
+        raise ValueError("pool snapshot with scores that are no numbers")
+    return list(zip(keys, features, rows, versions, strict=True))

@@ -211,7 +211,7 @@ class Trainer(Service):
             return
         try:
             pool.restore(history.pool, without=known)
-        except (ValueError, KeyError, OSError) as error:
+        except ValueError as error:
             self._note("warning", f"the kept pool cannot be read and is left: {error}")
 
     async def stop(self) -> None:

@@ -200,9 +200,15 @@ def _time(given: object) -> float:
 def _number(given: object) -> int | float:
     if isinstance(given, bool) or not isinstance(given, int | float):
         raise ValueError(f"feature {shown(given)} is not a number")
-    if isinstance(given, float) and not math.isfinite(given):
+    if abs(given) < 2**63:
+        return given
+    try:
+        real = float(given)
+    except OverflowError:  # a whole number of hundreds of digits
+        real = math.inf
+    if not math.isfinite(real):
         raise ValueError("a feature is too large")
-    return given if abs(given) < 2**63 else float(given)
+    return real
 
 
 def _is_number(cell: str) -> bool:

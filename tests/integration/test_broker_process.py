@@ -67,7 +67,7 @@ def test_it_takes_less_than_60_megabytes() -> None:
     assert int(found[1]) < 60 * 1024
 
 
-def test_a_port_in_use_is_told_with_the_process_that_holds_it() -> None:
+def test_row_43_a_port_in_use_is_told_with_the_process_that_holds_it() -> None:
     with broker() as (started, address):
         code, output = run("broker", "--address", address)
     assert code == 1
@@ -76,7 +76,7 @@ def test_a_port_in_use_is_told_with_the_process_that_holds_it() -> None:
     assert "active_learner broker" in output
 
 
-def test_a_port_held_by_something_else_is_told_too() -> None:
+def test_row_43_a_port_held_by_something_else_is_told_too() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         code, output = run("broker", "--address", f"tcp://127.0.0.1:{other.getsockname()[1]}")
     assert code == 1

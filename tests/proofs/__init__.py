@@ -9,6 +9,7 @@ from tests.proofs.base import Proof
 PROOFS: dict[str, str] = {
     "torn": "tests.proofs.torn:Torn",
     "bit_flips": "tests.proofs.bit_flips:BitFlips",
+    "fuzz": "tests.proofs.fuzz:Fuzz",
     "slow": "tests.proofs.slow:Slow",
 }
 """Name -> module:class; the order is that of `make soak`."""

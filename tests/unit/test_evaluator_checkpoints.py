@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 
 from active_learner.backends.base import EngineState
-from active_learner.backends.checkpoint import read_checkpoint, write_checkpoint
+from active_learner.backends.checkpoint import BLANK, FACTS, read_checkpoint, write_checkpoint
 from active_learner.core.checkpointing import CheckpointRule
 from active_learner.peer import Peer
 from active_learner.services.checkpoint_folder import CheckpointFolder
@@ -272,6 +274,7 @@ def test_row_07_a_death_while_a_checkpoint_is_written_leaves_the_old_one_or_the_
     path = tmp_path / names(2)[0]
     program = f"""
 import numpy as np
+from hashlib import sha256
 from pathlib import Path
 from active_learner.backends.checkpoint import write_checkpoint
 for value in (1.0, 2.0):
@@ -302,3 +305,18 @@ def test_a_file_of_the_format_before_has_promoted_weights_and_no_term(tmp_path: 
     assert b'\\"format\\": 2' in contents
     state = EngineState.read(path, "")
     assert (state.step, state.facts["model_version"], state.facts["term"]) == (7, 7, 0)
+
+
+def test_a_file_whose_digest_is_right_and_whose_facts_are_no_mapping_is_none_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "forged.safetensors"
+    write_checkpoint(path, {"w": np.zeros(1, np.float32)}, {"step": 1})
+    whole = path.read_bytes()
+    size = int.from_bytes(whole[:8], "little")
+    for facts in ("[]", "3", '"text"', "null"):
+        header = json.loads(whole[8 : 8 + size])
+        header["__metadata__"] = {FACTS: facts, "sha256": BLANK.decode()}
+        text = json.dumps(header, separators=(",", ":")).encode()
+        blank = len(text).to_bytes(8, "little") + text + whole[8 + size :]
+        path.write_bytes(blank.replace(BLANK, sha256(blank).hexdigest().encode()))
+        with pytest.raises(ValueError, match="is none of ours: its facts are"):
+            read_checkpoint(path)

@@ -90,6 +90,8 @@ def test_images_come_flat_or_nested() -> None:
 
 
 HUGE = "9" * 5000
+LONG = "9" * 400
+"""Python reads it as a whole number; no float holds it."""
 BAD_LABELS = ["", "6", "-1", "3.5", "nan", "inf", "1e400", HUGE, "True", "three", "1_0", "0x3", "٣", "3 3", "None"]
 BAD_FEATURES = ["2.5", "256", "-1", "nan", "inf", "-inf", "1e400", HUGE, "True", "", "1_0", "a", "0x1", "1;1", "1+1"]
 
@@ -122,6 +124,14 @@ def test_a_bad_feature_is_skipped_with_its_line_in_every_format(cell: str) -> No
         assert len(reading.reasons) == reading.skipped == 1
         assert reading.reasons[0].startswith("line 2: ")
         assert len(reading.reasons[0]) < 200
+
+
+def test_whole_numbers_of_hundreds_of_digits_are_refused_like_any_other() -> None:
+    rows = (f'{{"features": [0, 1], "label": {LONG}}}', f'{{"features": [0, {LONG}], "label": 3}}')
+    reading = read("\n".join(rows), FLOATS, "jsonl")
+    assert pairs(reading) == []
+    assert "is not one of 0 .. 5" in reading.reasons[0]
+    assert reading.reasons[1] == "line 2: a feature is too large"
 
 
 @pytest.mark.parametrize("number", ["1e300", "-1e39"])

@@ -192,6 +192,12 @@ def test_msgpack_that_is_not_of_this_protocol_is_a_mismatch(header: bytes) -> No
         decode(framed(Ping.KIND, header))
 
 
+def test_what_is_nested_too_deep_is_refused_with_a_reason() -> None:
+    bomb = pack(LogLine.KIND, b"\x91" * 30_000 + b"\x00", room="digits/control", session=1, sequence=1)
+    with pytest.raises(SchemaMismatch, match="not the msgpack of this protocol: StackError"):
+        decode([bomb])
+
+
 def test_a_bomb_of_empty_lists_is_stopped_early() -> None:
     inner = b"\xdc\x04\x00" + b"\x90" * 1024
     with pytest.raises(LimitExceeded, match="4096 lists and maps"):
