@@ -6,8 +6,9 @@ Knows the pool and who is known already; not when to ask.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,11 +26,23 @@ from active_learner.core.pool import Pool
 PARKED_LIMIT = 256
 """Batches that wait for their scores; beyond it the oldest is dropped: its source sends it again."""
 
+KNOWN_LIMIT = 64
+"""Batches of known samples whose scores are on their way; beyond it the oldest keeps the scores that its samples have."""
+
 RECEIPTS_LIMIT = 1024
 """Receipts kept for a repeat; older repeats are taken as new and come out as known."""
 
 REFRESH_ROWS = 512
 """Samples in one refresh: small enough that training steps of the evaluator do not wait long for it."""
+
+
+class _Known(NamedTuple):
+    """A batch without anything new."""
+
+    keys: tuple[str, ...]
+    places: Sequence[int]
+    """Row of each key among the batch as it was said."""
+    rows: int
 
 
 class Intake:
@@ -43,6 +56,7 @@ class Intake:
         self._parked: OrderedDict[str, CandidatesHeard] = OrderedDict()
         self._receipts: OrderedDict[str, SendReceipt] = OrderedDict()
         self._refreshing: dict[str, tuple[str, ...]] = {}
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         self._refreshes = 0
         self.last_new_at = at
         self.counters = dict.fromkeys(("new", "known", "refused", "evicted", "dropped_unscored", "stray_scores"), 0)
@@ -65,6 +79,7 @@ class Intake:
             self._parked[event.id] = replace(self._parked[event.id], session=event.session)
             return []
         if all(key in self.pool or self._is_known(key) for key in event.keys):
+            self._expect_news(event)
             return [self._receipt(event, 0, 0)]
         self._parked[event.id] = event
         if len(self._parked) > PARKED_LIMIT:
@@ -72,14 +87,27 @@ class Intake:
             self.counters["dropped_unscored"] += 1
         return []
 
+    def _expect_news(self, event: CandidatesHeard) -> None:
+        """The evaluator scores it all the same, perhaps by a newer model: what is in the pool may have that."""
+        if any(key in self.pool for key in event.keys):
+            self._known[event.id] = _Known(event.keys, event.places or range(len(event.keys)), _size(event))
+            if len(self._known) > KNOWN_LIMIT:
+                self._known.popitem(last=False)
+
     def knows_scores(self, event: ScoresHeard) -> bool:
-        """They are for a parked batch or a refresh of ours, and have its number of rows."""
-        parked = self._parked.get(event.re)
+        """They are for a parked or a known batch or a refresh of ours, and have its number of rows."""
+        parked, known = self._parked.get(event.re), self._known.get(event.re)
         rows = _size(parked) if parked is not None else len(self._refreshing.get(event.re, ()))
+        rows = known.rows if known is not None else rows
         return rows > 0 and event.probabilities.shape == (rows, self.pool.classes)
 
     def score(self, event: ScoresHeard) -> list[Command]:
-        """Scores of a parked batch bring it into the pool; those of a refresh renew the pool's."""
+        """Scores of a parked batch bring it into the pool; those of a known one or of a refresh renew the pool's."""
+        known = self._known.pop(event.re, None)
+        if known is not None:
+            for key, place in zip(known.keys, known.places, strict=True):
+                self.pool.score(key, event.probabilities[place], event.model_version)
+            return []
         keys = self._refreshing.pop(event.re, None)
         if keys is not None:
             for key, row in zip(keys, event.probabilities, strict=True):
@@ -90,6 +118,7 @@ class Intake:
     def refuse(self, event: ScoresRefused) -> list[Command]:
         """Unscored for ever: a parked batch is refused to its source, a refresh leaves the older scores."""
         parked = self._parked.pop(event.re, None)
+        self._known.pop(event.re, None)
         if parked is None and self._refreshing.pop(event.re, None) is None:
             return []
         note = Note("warning", f"not scored: {event.text}")

@@ -9,12 +9,14 @@ import pytest
 
 from active_learner.core import asking_events as a
 from active_learner.core.asking import REPEAT_QUESTIONS_S, AskingMachine
+from active_learner.core.intake import KNOWN_LIMIT
 from active_learner.core.pool import Pool
-from active_learner.core.records import AskedQuestion, LabelEvent, Selection
+from active_learner.core.records import AskedQuestion, LabelEvent, SampleSpec, Selection, canonical, content_key
 from active_learner.strategies.uncertainty import LeastConfidence
 
 RULES = a.AskingRules(pool_size=4, query_size=2)
 SOURCE = 77
+SPEC = SampleSpec((1,), "float32", 2)
 
 
 def machine(rules: a.AskingRules = RULES, capacity: int = 10, **options: object) -> AskingMachine:
@@ -133,6 +135,64 @@ def test_known_candidates_are_receipted_at_once() -> None:
     one = machine(labeled=[key(1)])
     fill(one, 2)
     assert one.handle(candidates("d", 1, 2)) == [a.SendReceipt(SOURCE, "d", 0, 2, 0, 0, "")]
+
+
+def test_row_35_a_hundred_thousand_candidates_of_ten_kinds_are_ten_samples_with_their_newest_scores() -> None:
+    one = machine()
+    kinds = np.random.default_rng(1).integers(0, 10, 100_000).astype(np.float32)
+    new = known = 0
+    for number in range(200):
+        rows = canonical(kinds[number * 500 : (number + 1) * 500, None], SPEC)
+        keys = tuple(content_key(row) for row in rows)
+        said = one.handle(a.CandidatesHeard(f"c{number}", SOURCE, keys, rows, 0, "", 0.0))
+        certain = np.full((500, 2), [0.5 + number / 1000, 0.5 - number / 1000], np.float32)
+        said += one.handle(a.ScoresHeard(f"c{number}", number, certain, 0.0))
+        (receipt,) = said
+        assert isinstance(receipt, a.SendReceipt)
+        new, known = new + receipt.new, known + receipt.known
+    assert (new, known, len(one.pool)) == (10, 99_990, 10)
+    assert set(one.pool.view().model_versions.tolist()) == {199}
+    assert one.pool.view().probabilities[:, 0] == pytest.approx(0.699)
+    assert one.intake.counters["stray_scores"] == 0
+
+
+def test_scores_of_an_older_model_do_not_replace_newer_ones_and_labeled_samples_have_none() -> None:
+    one = machine(labeled=[key(1)])
+    fill(one, 2)
+    (refresh,) = one.handle(a.ModelStands(5, 1.0))
+    one.handle(a.ScoresHeard(refresh.id, 5, np.array([[0.9, 0.1]], np.float32), 1.0))  # type: ignore[union-attr]
+    one.handle(candidates("d", 1, 2))
+    assert one.handle(scores("d", 0.6, 0.6, version=4)) == []
+    assert float(one.pool[key(2)].uncertainty) == pytest.approx(0.1)
+    assert one.handle(scores("d", 0.6, 0.6, version=6)) == []
+    assert one.intake.counters["stray_scores"] == 1
+
+
+def test_known_batches_that_wait_for_news_are_bounded() -> None:
+    one = machine()
+    fill(one, 1)
+    for number in range(KNOWN_LIMIT + 1):
+        one.handle(candidates(f"again{number}", 1))
+    one.handle(scores("again0", 0.9))
+    one.handle(scores(f"again{KNOWN_LIMIT}", 0.8))
+    assert one.intake.counters["stray_scores"] == 1
+    assert float(one.pool[key(1)].uncertainty) == pytest.approx(0.2)
+
+
+def test_row_36_what_is_labeled_already_is_known_and_never_asked_again() -> None:
+    """Before the start and in this run; also by the same content from another source."""
+    one = machine(RULES, labeled=[key(9)])
+    fill(one, 1, 2, 3, 4)
+    questions = ask(one)
+    for question in questions:
+        one.handle(answered(question))
+    again = replace(candidates("again", 1, 2, 9), session=SOURCE + 1)
+    assert one.handle(again) == [a.SendReceipt(SOURCE + 1, "again", 0, 3, 0, 0, "")]
+    mixed = candidates("mixed", 1, 5, 9)
+    assert one.handle(mixed) == []
+    (receipt,) = one.handle(scores("mixed", 0.5, 0.5, 0.5))
+    assert receipt == a.SendReceipt(SOURCE, "mixed", 1, 2, 0, 0, "")
+    assert {key(1), key(2), key(9)}.isdisjoint(one.pool.view().keys)
 
 
 def test_twins_in_one_batch_are_one_sample() -> None:
