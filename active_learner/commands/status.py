@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 @click.option("--watch", is_flag=True, help="Go on until Ctrl-C: a line for every change.")
 def command(config: Config, as_json: bool, watch: bool) -> None:
     """Phase, round, epoch, batch, step, pool, labels, model version, peers and their age; and whatever was lost, refused,
-    shed or said twice, in the trainer and in the broker."""
+    shed or said twice, in the trainer, the broker and the other processes."""
     from active_learner.config import loading
     from active_learner.services import monitor, pinging
 
     address = loading.address_of(config)
-    report = asyncio.run(monitor.ask(config, address))
-    _show(report, asyncio.run(pinging.broker_counters(address)), as_json)
+    answers = asyncio.run(monitor.ask(config, address))
+    _show(answers.report, {"broker": asyncio.run(pinging.broker_counters(address)), **answers.counted}, as_json)
     if watch:
         follow = monitor.follow(config, address, lambda report: _show_change(report, as_json), connect_timeout_s=5.0)
         try:
@@ -36,13 +36,16 @@ def command(config: Config, as_json: bool, watch: bool) -> None:
             return
 
 
-def _show(report: StatusReport, broker: dict[str, int] | None, as_json: bool) -> None:
+def _show(report: StatusReport, others: dict[str, dict[str, int] | None], as_json: bool) -> None:
     from active_learner.services import progress
 
     if as_json:
-        click.echo(json.dumps({**progress.as_json(report), "broker": broker}))
+        click.echo(json.dumps({**progress.as_json(report), "others": others}))
         return
-    rows = [*progress.rows(report), *progress.broker_rows(broker)]
+    rows = [
+        *progress.rows(report),
+        *(row for name, counted in others.items() for row in progress.counted(name, counted)),
+    ]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         click.echo(f"{name:<{width}}  {value}")

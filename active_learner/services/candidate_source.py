@@ -46,6 +46,7 @@ from active_learner.errors import ActiveLearnerError, BadSample
 from active_learner.peer import Peer, Received
 from active_learner.services.pump import Pump
 from active_learner.services.shell import Service, meet
+from active_learner.services.tally import tally_line
 from active_learner.sources.base import Outcome, Source
 from protocol.errors import LocalProtocolError
 from protocol.messages import (
@@ -55,6 +56,7 @@ from protocol.messages import (
     Member,
     Scores,
     SourceEnded,
+    StatusRequest,
     Taken,
 )
 
@@ -132,6 +134,10 @@ class CandidateSource(Service):
                 self._pump.handle(ReceiptArrived(at, re, new, known, refused, text, evicted))
             case Scores(re=re, fitness=fitness):
                 self._pump.handle(ScoresArrived(at, re, fitness))
+            case StatusRequest():
+                self._log_lines += 1
+                counters = {**self._peer.counters, **self.counters}
+                self._peer.send(self._control, tally_line(self._log_lines, self._peer.name, counters))
             case Control(role=role, command=command) if role == ROLE:
                 self._pump.handle(ControlArrived(at, command))
 

@@ -28,9 +28,10 @@ from active_learner.services.checkpoint_folder import CheckpointFolder
 from active_learner.services.checkpoint_writer import CheckpointWriter
 from active_learner.services.engine_lane import EngineLane
 from active_learner.services.shell import Service, meet
+from active_learner.services.tally import tally_line
 from protocol.errors import LocalProtocolError, RefusalCode
 from protocol.limits import shortened
-from protocol.messages import Candidates, Forward, LogLine, Message, Status
+from protocol.messages import Candidates, Forward, LogLine, Message, Status, StatusRequest
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +127,10 @@ class Evaluator(Service):
 
     def _hear(self, received: Received) -> None:
         message, sender = received.message, received.sender
+        if isinstance(message, StatusRequest):
+            self._notes += 1
+            self._peer.send(self._rooms.control, tally_line(self._notes, self._peer.name, self._peer.counters))
+            return
         name, role = (sender.name, sender.role) if sender is not None else ("", "")
         is_scoring = isinstance(message, Candidates) or (
             isinstance(message, Forward) and message.status == Status.SCORE

@@ -39,7 +39,8 @@ from active_learner.peer import Peer, Received
 from active_learner.services.outbox_lane import OutboxLane
 from active_learner.services.pump import Pump
 from active_learner.services.shell import Service, jitter, meet
-from protocol.messages import Answer, AnswerReceipt, Member, Question, QuestionClosed
+from active_learner.services.tally import tally_line
+from protocol.messages import Answer, AnswerReceipt, Member, Question, QuestionClosed, StatusRequest
 
 TICK_S = 0.1
 """An answer that is due is sent again at most that much later."""
@@ -73,6 +74,7 @@ class Labeler(Service):
         """`kept`: where answers are kept until the trainer has them, closed by `stop`. None: in memory alone."""
         super().__init__()
         self._peer, self._oracle, self._rooms = peer, oracle, (user, control)
+        self._tallies = 0
         self._clock, self._wall, self._new_id = clock, wall, new_id
         before = () if kept is None else kept.all()
         self.machine = Answering(oracle.annotator, jitter=jitter, keeps=kept is not None, kept=before)
@@ -149,6 +151,9 @@ class Labeler(Service):
             case AnswerReceipt() as receipt:
                 reach("labeler.receipt_heard")
                 self._pump.handle(ReceiptArrived(receipt, self._clock()))
+            case StatusRequest():
+                self._tallies += 1
+                self._peer.send(self._rooms[1], tally_line(self._tallies, self._peer.name, self._peer.counters))
 
     def _presence(self, room: str, member: Member, here: bool, why: str) -> None:
         if member.role == TRAINER and room == self._rooms[0]:

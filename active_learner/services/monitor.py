@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 from active_learner.config.schema import Config
 from active_learner.errors import Unreachable
 from active_learner.peer import Peer, Received
-from protocol.messages import StatusReport, StatusRequest
+from active_learner.services.tally import read_tally
+from protocol.messages import LogLine, StatusReport, StatusRequest
 
 ROLE = "monitor"
+
+COUNTED_S = 1.0
+"""Patience with peers that should say what they counted: they may be in the middle of a step."""
 
 OnReport = Callable[[StatusReport], None]
 
@@ -19,8 +26,16 @@ def _peer(config: Config, address: str, connect_timeout_s: float | None) -> Peer
     return Peer(experiment=config.name, role=ROLE, address=address, connect_timeout_s=connect_timeout_s)
 
 
-async def ask(config: Config, address: str, timeout_s: float = 5.0) -> StatusReport:
-    """The trainer's present state. Raises: Unreachable, saying whether the broker or the trainer is missing."""
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The trainer's state, and what the other peers counted, by name; None: it did not say in time."""
+
+    report: StatusReport
+    counted: dict[str, dict[str, int] | None]
+
+
+async def ask(config: Config, address: str, timeout_s: float = 5.0) -> Answers:
+    """How it is at present. Raises: Unreachable, saying whether the broker or the trainer is missing."""
     try:
         async with _peer(config, address, timeout_s) as peer:
             return await _ask(peer, config, address, timeout_s)
@@ -28,7 +43,7 @@ async def ask(config: Config, address: str, timeout_s: float = 5.0) -> StatusRep
         raise Unreachable(f"{error} (experiment {config.name!r}; is `active-learner up` running?)") from error
 
 
-async def _ask(peer: Peer, config: Config, address: str, timeout_s: float) -> StatusReport:
+async def _ask(peer: Peer, config: Config, address: str, timeout_s: float) -> Answers:
     await peer.join(config.rooms.control)
     if not peer.present(config.rooms.control, "trainer"):
         raise Unreachable(f"the broker at {address} is there, but no trainer")
@@ -39,7 +54,27 @@ async def _ask(peer: Peer, config: Config, address: str, timeout_s: float) -> St
 
     answer = (await peer.request("@trainer", StatusRequest(number), answers, timeout_s)).message
     assert isinstance(answer, StatusReport)  # what `answers` lets through
-    return answer
+    roles = (*config.trainer.stages, "source", "labeler")
+    return Answers(answer, await _counted(peer, config.rooms.control, roles))
+
+
+async def _counted(peer: Peer, control: str, roles: Sequence[str]) -> dict[str, dict[str, int] | None]:
+    """Ask all others in the room at once. One that is not of ours may say nothing."""
+    found: dict[str, dict[str, int] | None] = {
+        member.name: None for role in roles for member in peer.present(control, role)
+    }
+    if not found:
+        return {}
+    peer.send(control, StatusRequest(secrets.token_hex(8)))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(COUNTED_S):
+            async for received in peer:
+                told = read_tally(received.message) if isinstance(received.message, LogLine) else None
+                if told is not None and received.sender is not None and received.sender.name in found:
+                    found[received.sender.name] = told
+                if None not in found.values():
+                    break
+    return found
 
 
 async def follow(config: Config, address: str, on_report: OnReport, connect_timeout_s: float | None = None) -> None:

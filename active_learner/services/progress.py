@@ -53,11 +53,11 @@ def rows(report: StatusReport) -> list[tuple[str, str]]:
     return found
 
 
-def broker_rows(counters: dict[str, int] | None) -> list[tuple[str, str]]:
-    """What the broker counted since its start, as name and value; None: it did not answer."""
+def counted(who: str, counters: dict[str, int] | None) -> list[tuple[str, str]]:
+    """What a process counted since its start, as name and value; None: it did not say."""
     if counters is None:
-        return [("broker", "did not answer")]
-    return [(f"broker {name}", str(number)) for name, number in sorted(counters.items()) if number]
+        return [(who, "did not say what it counted")]
+    return [(f"{who}: {name}", str(number)) for name, number in sorted(counters.items()) if number]
 
 
 def as_json(report: StatusReport) -> dict[str, Any]:

@@ -58,7 +58,9 @@ def test_every_process_tells_what_it_does_and_status_what_the_broker_counted(by_
     assert ("outbox_messages",) in scraped(ready["label"])
     status = call("status", "digits", *hand.sets, "--set", f"broker.address={hand.address}", "--json", cwd=hand.folder)
     told = json.loads(status.stdout)
-    assert told["broker"]["relayed"] > 100
+    assert told["others"]["broker"]["relayed"] > 100
+    assert len(told["others"]) == 4
+    assert all(counted is not None for counted in told["others"].values())
     assert told["counters"]["answers.stored"] >= 50
     ping = call("ping", "-v", "--address", hand.address, cwd=hand.folder)
     assert re.search(r"^relayed  \d+$", ping.stdout, re.MULTILINE)
