@@ -90,6 +90,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "sessions_lost": ("sessions_lost",),
     "re-sent": ("resends", "requests"),
     "re_sent": ("resends", "steps"),
+    "resent_answers": ("resends", "answers"),
     "resent": ("resends", "candidates"),
     "stale_messages": ("duplicates", "training"),
     "stray_scores": ("duplicates", "scores"),

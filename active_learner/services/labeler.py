@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -75,6 +76,8 @@ class Labeler(Service):
         super().__init__()
         self._peer, self._oracle, self._rooms = peer, oracle, (user, control)
         self._tallies = 0
+        self.counters: Counter[str] = Counter()
+        self._said: set[str] = set()
         self._clock, self._wall, self._new_id = clock, wall, new_id
         before = () if kept is None else kept.all()
         self.machine = Answering(oracle.annotator, jitter=jitter, keeps=kept is not None, kept=before)
@@ -136,7 +139,7 @@ class Labeler(Service):
             self._oracle.notice(f"not delivered, because the trainer did not confirm: {_told(lost)}")
 
     def readings(self) -> Iterator[Reading]:
-        yield from counted(self._peer.counters)
+        yield from counted({**self._peer.counters, **self.counters})
         yield from gauge("outbox_messages", len(self.machine.unsent))
         yield from gauge("open_questions", self.machine.waiting)
 
@@ -153,7 +156,8 @@ class Labeler(Service):
                 self._pump.handle(ReceiptArrived(receipt, self._clock()))
             case StatusRequest():
                 self._tallies += 1
-                self._peer.send(self._rooms[1], tally_line(self._tallies, self._peer.name, self._peer.counters))
+                counters = {**self._peer.counters, **self.counters}
+                self._peer.send(self._rooms[1], tally_line(self._tallies, self._peer.name, counters))
 
     def _presence(self, room: str, member: Member, here: bool, why: str) -> None:
         if member.role == TRAINER and room == self._rooms[0]:
@@ -194,8 +198,7 @@ class Labeler(Service):
             case Forget(id=id, status=status) if self._lane is not None:
                 self._lane.settle(id, status)
             case Send(answer=answer):
-                self._peer.send(f"@{TRAINER}", answer)
-                reach("labeler.answer_sent")
+                self._send(answer)
             case Unkept(text=text):
                 self._oracle.notice(
                     f"not kept on this disk yet ({text}): sent all the same, and keeping it is tried again"
@@ -208,6 +211,12 @@ class Labeler(Service):
                 self._oracle.notice("there is nothing to undo or to change")
             case Drained():
                 self._drained.set()
+
+    def _send(self, answer: Answer) -> None:
+        self.counters["resent_answers"] += answer.id in self._said
+        self._said = {one.id for one in self.machine.unsent if one.id in self._said} | {answer.id}
+        self._peer.send(f"@{TRAINER}", answer)
+        reach("labeler.answer_sent")
 
     def _first_rest(self) -> None:
         if self._turn is None and self.machine.phase in ("resting", "full"):

@@ -18,8 +18,9 @@ import zmq.asyncio
 from active_learner.errors import LeaseHeld, Unreachable
 from active_learner.peer import Peer, Received
 from protocol.codec import decode, encode
+from protocol.envelope import KIND_OFFSET
 from protocol.errors import MessageTooLarge
-from protocol.messages import Candidates, Control, Hello, Member, Message, Refused, Welcome
+from protocol.messages import Candidates, Control, Hello, Join, Joined, Member, Message, Refused, Welcome
 from tests.broker_process import Process, broker, peer
 
 pytestmark = pytest.mark.integration
@@ -136,7 +137,7 @@ def test_no_broker_is_told_with_what_to_do() -> None:
     asyncio.run(story())
 
 
-def test_a_peer_of_another_version_is_told_both_ranges() -> None:
+def test_row_22_a_peer_of_another_version_is_told_both_ranges() -> None:
     async def story(address: str) -> None:
         stranger = Peer(experiment="digits", role="x", address=address)
         stranger._session.hello = Hello(7, 9, "digits", "x", "x", False, "i", "s")
@@ -229,7 +230,7 @@ async def answer(raw: zmq.asyncio.Socket) -> Message:
     ],
     ids=["junk", "checksum", "version", "parts"],
 )
-def test_malformed_frames_are_refused_cut_off_and_disturb_nobody(frames: list[bytes], code: str) -> None:
+def test_row_20_malformed_frames_are_refused_cut_off_and_disturb_nobody(frames: list[bytes], code: str) -> None:
     async def attack(raw: zmq.asyncio.Socket) -> None:
         for _ in range(3):
             await raw.send_multipart(frames)
@@ -245,7 +246,7 @@ def test_malformed_frames_are_refused_cut_off_and_disturb_nobody(frames: list[by
     run(lambda address: talk_through(address, attack))
 
 
-def test_oversized_frames_cost_the_sender_its_connection_only() -> None:
+def test_row_21_oversized_frames_cost_the_sender_its_connection_only() -> None:
     async def attack(raw: zmq.asyncio.Socket) -> None:
         await raw.send(GOOD)
         assert isinstance(await answer(raw), Welcome)
@@ -256,7 +257,27 @@ def test_oversized_frames_cost_the_sender_its_connection_only() -> None:
     run(lambda address: talk_through(address, attack))
 
 
-def test_a_peer_cannot_speak_as_another() -> None:
+def test_row_25_an_unknown_room_or_kind_is_refused_and_the_sender_stays_connected() -> None:
+    async def attack(raw: zmq.asyncio.Socket) -> None:
+        await raw.send(GOOD)
+        welcome = await answer(raw)
+        assert isinstance(welcome, Welcome)
+        said = encode(Control("any", "x"), room="digits/nowhere", session=welcome.session)[0]
+        unknown_kind = bytearray(said)
+        unknown_kind[KIND_OFFSET] = 200
+        foreign = encode(Control("any", "x"), room="other/control", session=welcome.session)[0]
+        for frame, code in ((said, "not_member"), (foreign, "bad_room"), (bytes(unknown_kind), "malformed")):
+            await raw.send(frame)
+            refused = await answer(raw)
+            assert isinstance(refused, Refused)
+            assert refused.code == code
+        await raw.send_multipart(encode(Join("digits/elsewhere"), session=welcome.session))
+        assert isinstance(await answer(raw), Joined)
+
+    run(lambda address: talk_through(address, attack))
+
+
+def test_row_26_a_peer_cannot_speak_as_another() -> None:
     async def attack(raw: zmq.asyncio.Socket) -> None:
         await raw.send(GOOD)
         welcome = await answer(raw)
@@ -299,7 +320,9 @@ def endless_parts(address: str, part_bytes: int, broker: Process) -> int:
 
 
 @pytest.mark.parametrize(("part_bytes", "ends"), [(1000, True), (2**20, False)])
-def test_endless_parts_take_bounded_memory_and_the_peers_go_on(part_bytes: int, ends: bool, tmp_path: Path) -> None:
+def test_row_21_endless_parts_take_bounded_memory_and_the_peers_go_on(
+    part_bytes: int, ends: bool, tmp_path: Path
+) -> None:
     config = tmp_path / "small.yaml"
     config.write_text("name: digits\nbroker: {queue_bytes: 1048576}\n")
 

@@ -151,6 +151,7 @@ def test_an_answer_without_receipt_is_sent_again_with_the_same_id() -> None:
         assert await stage.trainer.answer() == first
         assert await stage.trainer.receive() == first
         assert await stage.told() == "q stored"
+        assert stage.service.counters["resent_answers"] >= 1
 
     on_stage(scene)
 
