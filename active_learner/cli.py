@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 import click
 
-from active_learner import __version__, parent
+from active_learner import __version__, bounds, parent
 from active_learner.errors import ActiveLearnerError
 
 COMMANDS = {
@@ -116,6 +116,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output is gone (head, less): nothing more can be said
+        return 1
+    except Exception as error:
+        text = bounds.exhausted(error)
+        if text is None:
+            raise
+        click.echo(f"error: {text}", err=True)
         return 1
     return result if isinstance(result, int) else 0
 

@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "datasets": {"core"},
     "imports.py": set(),
     "crash_points.py": set(),
+    "bounds.py": set(),
     "faults": {"crash_points.py"},
     "parent.py": set(),
     "logs.py": set(),
@@ -47,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "results": {"core", "melody"},
     "services": {
         "core",
+        "bounds.py",
         "crash_points.py",
         "config",
         "peer.py",
@@ -60,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *FAMILIES,
     },
     "commands": {
+        "bounds.py",
         "core",
         "durable",
         "config",
@@ -74,7 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "examples",
         *FAMILIES,
     },
-    "cli.py": {"commands", "logs.py", "parent.py"},
+    "cli.py": {"commands", "logs.py", "parent.py", "bounds.py"},
     "__main__.py": {"cli.py"},
     "errors.py": set(),
     **{

@@ -34,11 +34,11 @@ def command(
 
 
 async def _run(settings: BrokerConfig | BrokerDefaults, metrics: tuple[str, int] | None) -> int:
-    from active_learner.services.broker import Broker, bound_memory
+    from active_learner.services.broker import Broker, bound_broker
     from active_learner.services.shell import run
     from active_learner.transport import router_at
 
-    bound_memory(settings.queue_bytes)
+    bound_broker(settings)
     return await run(Broker(settings, router_at(settings.address, settings.max_message_bytes)), metrics)
 
 

@@ -35,9 +35,12 @@ def command(config: Config, metrics: tuple[str, int] | None) -> int:
 
 
 async def _run(config: Config, metrics: tuple[str, int] | None) -> int:
+    from active_learner.bounds import bound_memory
     from active_learner.services.shell import run
 
-    return await run(service_of(config), metrics)
+    service = service_of(config)
+    bound_memory("evaluator.memory_bytes", config.evaluator.memory_bytes)
+    return await run(service, metrics)
 
 
 def service_of(config: Config) -> Evaluator:

@@ -59,7 +59,7 @@ def make(config: Config, spec: SampleSpec, kind: str | None = None, annotator: s
     from active_learner.oracles import make_oracle
 
     section = _section(config, spec, kind)
-    settings = section.model_dump(exclude={"kind", "outbox"})
+    settings = section.model_dump(exclude={"kind", "outbox", "memory_bytes"})
     if annotator is not None:
         settings["annotator"] = annotator
     if settings.get("answers") == "dataset" and settings["path"] is None:
@@ -80,6 +80,7 @@ def _section(config: Config, spec: SampleSpec, kind: str | None) -> SimulatedLab
 
 
 async def _label(config: Config, oracle: Oracle, metrics: tuple[str, int] | None) -> int:
+    from active_learner.bounds import bound_memory
     from active_learner.config.loading import address_of, outbox_of
     from active_learner.durable.kept_answers import KeptAnswers
     from active_learner.peer import Peer
@@ -92,6 +93,7 @@ async def _label(config: Config, oracle: Oracle, metrics: tuple[str, int] | None
         address=address_of(config),
         connect_timeout_s=config.broker.connect_timeout_s,
     )
+    bound_memory("labeler.memory_bytes", getattr(config.labeler, "memory_bytes", None))
     kept = KeptAnswers(outbox_of(config, oracle.annotator))
     return await shell.run(Labeler(peer, oracle, config.rooms.user, config.rooms.control, kept), metrics)
 

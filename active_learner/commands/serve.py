@@ -48,6 +48,7 @@ def command(
 
 
 async def _serve(config: Config, goals: Goals, metrics: tuple[str, int] | None, accept_rollback: bool) -> int:
+    from active_learner.bounds import bound_memory
     from active_learner.config.loading import address_of
     from active_learner.peer import Peer
     from active_learner.services.shell import run
@@ -61,6 +62,7 @@ async def _serve(config: Config, goals: Goals, metrics: tuple[str, int] | None, 
         address=address_of(config),
         connect_timeout_s=config.broker.connect_timeout_s,
     )
+    bound_memory("trainer.memory_bytes", config.trainer.memory_bytes)
     return await run(Trainer(parts_of(config, goals, accept_rollback=accept_rollback), peer), metrics)
 
 

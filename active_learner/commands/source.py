@@ -67,8 +67,10 @@ def _custom(section: CustomSource, base: Path) -> Source:
 
 
 async def _run(config: Config, spec: SampleSpec, source: Source, once: bool, metrics: tuple[str, int] | None) -> int:
+    from active_learner.bounds import bound_memory
     from active_learner.services import shell
 
+    bound_memory("source.memory_bytes", getattr(config.source, "memory_bytes", None))
     return await shell.run(_service(config, spec, source, once), metrics)
 
 

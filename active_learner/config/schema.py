@@ -11,6 +11,7 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0.0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+MIB = 1024 * 1024
 DTYPES = Literal["uint8", "int8", "int16", "int32", "int64", "float32", "float64"]
 
 
@@ -18,6 +19,15 @@ class Section(BaseModel):
     """Unknown keys are errors; values are not converted silently."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+def memory(default: int, what: str = "what it has at its start") -> Any:
+    """The key `memory_bytes` of a process; the defaults are more than ten times what the shipped experiments take."""
+    return Field(
+        default,
+        ge=1,
+        description=f"memory that the process may take beyond {what}; then it ends with 1. None: no limit",
+    )
 
 
 class BrokerConfig(Section):
@@ -39,6 +49,7 @@ class BrokerConfig(Section):
     connect_timeout_s: Seconds = Field(30.0, description="who starts waits for the broker that long, then ends with 4")
     max_sessions: Positive = Field(256, description="peers at once")
     max_rooms: Positive = Field(1024, description="rooms at once")
+    memory_bytes: int | None = memory(768 * MIB, "its start and four full queues")
 
 
 class RoomsConfig(Section):
@@ -103,6 +114,7 @@ class TrainerConfig(Section):
         ("evaluator",), min_length=1, description="roles of the evaluators that make up the network, input first"
     )
     status_interval_s: Seconds = Field(0.5, description="shortest time between two status reports")
+    memory_bytes: int | None = memory(4096 * MIB)
 
 
 class StageConfig(Section):
@@ -158,6 +170,7 @@ class EvaluatorConfig(Section):
         50, description="steps of a round after which the weights are kept: what a death costs at most"
     )
     checkpoint_s: Seconds = Field(2.0, description="or after so many seconds, when steps are slow")
+    memory_bytes: int | None = memory(8192 * MIB, "its start, libraries and network included")
     stages: dict[Name, StageConfig] = Field(
         default_factory=dict,
         description="the stages of a chain by role; each may have network, arguments, optimizer, learning_rate, "
@@ -165,7 +178,13 @@ class EvaluatorConfig(Section):
     )
 
 
-class DatasetSource(Section):
+class AnySource(Section):
+    """What every source has."""
+
+    memory_bytes: int | None = memory(2048 * MIB)
+
+
+class DatasetSource(AnySource):
     kind: Literal["dataset"] = "dataset"
     path: str = Field(
         description="npz with X_train y_train X_test y_test, npy, or csv; a shipped name (digits) or a file"
@@ -175,7 +194,7 @@ class DatasetSource(Section):
     limit: Positive | None = Field(None, description="propose only so many")
 
 
-class EvolutionSource(Section):
+class EvolutionSource(AnySource):
     kind: Literal["evolution"] = "evolution"
     bits: Positive = Field(128, description="length of a genome")
     population: Annotated[int, Field(ge=2)] = Field(50, description="genomes in a generation")
@@ -189,7 +208,7 @@ class EvolutionSource(Section):
     autostart: bool = Field(True, description="False: wait for start in the control room")
 
 
-class JsonlSource(Section):
+class JsonlSource(AnySource):
     kind: Literal["jsonl"] = "jsonl"
     path: str = Field(
         "-", description="a file, or - for standard input; one JSON array (or object with features) a line"
@@ -198,7 +217,7 @@ class JsonlSource(Section):
     batch: Positive = Field(16, description="candidates in a message at most")
 
 
-class CustomSource(Section):
+class CustomSource(AnySource):
     kind: Literal["custom"] = "custom"
     factory: str = Field(
         pattern=r"^[\w.]+:[\w.]+$", description="module:factory that returns an active_learner.sources.base.Source"
@@ -218,13 +237,17 @@ SourceConfig = Annotated[
 ]
 
 
-OUTBOX = Field(
-    None,
-    description="folder of the answers that the trainer has not confirmed yet; None: outbox in the run folder",
-)
+class AnyLabeler(Section):
+    """What every labeler has."""
+
+    outbox: str | None = Field(
+        None,
+        description="folder of the answers that the trainer has not confirmed yet; None: outbox in the run folder",
+    )
+    memory_bytes: int | None = memory(2048 * MIB)
 
 
-class SimulatedLabeler(Section):
+class SimulatedLabeler(AnyLabeler):
     kind: Literal["simulated"] = "simulated"
     answers: str = Field(
         "dataset",
@@ -236,14 +259,12 @@ class SimulatedLabeler(Section):
     skip_rate: Probability = Field(0.0, description="chance to skip a question")
     away_after: Positive | None = Field(None, description="leaves after so many answers")
     annotator: Name = Field("simulated", description="whose labels they are")
-    outbox: str | None = OUTBOX
 
 
-class TerminalLabeler(Section):
+class TerminalLabeler(AnyLabeler):
     kind: Literal["terminal"] = "terminal"
     play: str | None = Field(None, description="command that plays a WAV, {} is the file; None: notes are only shown")
     annotator: Name = Field("terminal", description="whose labels they are")
-    outbox: str | None = OUTBOX
 
 
 class NoLabeler(Section):

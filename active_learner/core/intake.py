@@ -24,7 +24,9 @@ from active_learner.core.asking_events import (
 from active_learner.core.pool import Pool
 
 PARKED_LIMIT = 256
-"""Batches that wait for their scores; beyond it the oldest is dropped: its source sends it again."""
+PARKED_BYTES = 256 * 1024 * 1024
+"""Batches that wait for their scores, and their bytes together: four messages of the largest size. Beyond it the oldest is
+dropped: its source sends it again."""
 
 KNOWN_LIMIT = 64
 """Batches of known samples whose scores are on their way; beyond it the oldest keeps the scores that its samples have."""
@@ -82,7 +84,7 @@ class Intake:
             self._expect_news(event)
             return [self._receipt(event, 0, 0)]
         self._parked[event.id] = event
-        if len(self._parked) > PARKED_LIMIT:
+        while len(self._parked) > PARKED_LIMIT or (len(self._parked) > 1 and self._parked_bytes > PARKED_BYTES):
             self._parked.popitem(last=False)
             self.counters["dropped_unscored"] += 1
         return []
@@ -93,6 +95,10 @@ class Intake:
             self._known[event.id] = _Known(event.keys, event.places or range(len(event.keys)), _size(event))
             if len(self._known) > KNOWN_LIMIT:
                 self._known.popitem(last=False)
+
+    @property
+    def _parked_bytes(self) -> int:
+        return sum(batch.features.nbytes for batch in self._parked.values())
 
     def knows_scores(self, event: ScoresHeard) -> bool:
         """They are for a parked or a known batch or a refresh of ours, and have its number of rows."""

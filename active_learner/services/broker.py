@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import ipaddress
 import logging
-import os
 import secrets
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from active_learner import __version__
+from active_learner.bounds import bound_memory
 from active_learner.core.admission import Limits
 from active_learner.core.measures import Reading, counted, gauge
 from active_learner.core.membership import QUIET_S, Membership
@@ -52,6 +49,7 @@ class BrokerDefaults(Limits):
     than all else that it needs."""
 
     address: str = "tcp://127.0.0.1:5570"
+    memory_bytes: int | None = MEMORY_BYTES
 
 
 class Broker(Service):
@@ -142,31 +140,14 @@ class Notes:
         LOG.warning("%s%s", text, more)
 
 
-def bound_memory(queue_bytes: int) -> None:
-    """Let this process take no more memory than it should ever need, and end it where that is not enough: its supervisor
-    starts another, and its peers find that by themselves. Call it in the process's event loop.
+def bound_broker(config: BrokerConfig | BrokerDefaults) -> None:
+    """Its memory (bounds.py), for what comes in and its queues; call it in the process's event loop.
 
     Large parts over the bound cost their sender the connection (ZeroMQ); for small ones ZeroMQ aborts, and where Python
-    is the one that gets none, a message may be half read: exit 1. Only Linux can bound data alone; elsewhere nothing is done.
+    is the one that gets none, the process ends with 1.
     """
-    asyncio.get_running_loop().set_exception_handler(_end_without_memory)
-    with suppress(ImportError, OSError, StopIteration):
-        import resource
-
-        lines = Path("/proc/self/status").read_text().splitlines()
-        used = 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmData:")))
-        bound = used + MEMORY_BYTES + TOTAL_FACTOR * queue_bytes
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        if hard == resource.RLIM_INFINITY or bound <= hard:
-            resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
-
-
-def _end_without_memory(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    error = context.get("exception")
-    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
-        os.write(2, b"the broker has no memory left and ends\n")
-        os._exit(1)
-    loop.default_exception_handler(context)
+    beside = config.memory_bytes
+    bound_memory("broker.memory_bytes", None if beside is None else beside + TOTAL_FACTOR * config.queue_bytes)
 
 
 def refuse_public(address: str) -> None:

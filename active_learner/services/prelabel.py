@@ -8,7 +8,9 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 
 from active_learner.core.records import Features, SampleSpec, canonical, content_key
+from active_learner.errors import StoreError
 from active_learner.oracles.base import Oracle
+from active_learner.services.label_book import FINAL, RETRY_S
 from active_learner.services.shell import Service
 from active_learner.stores.base import Store
 from protocol.messages import Action, AnswerReceipt, Question
@@ -104,14 +106,29 @@ class Prelabeling(Service):
         if not 0 <= value < self._spec.classes:
             raise ValueError(f"the oracle said {value}, allowed are 0 to {self._spec.classes - 1}")
         add = (question.features[None], [value], self._oracle.annotator, self._wall())
-        writing = asyncio.ensure_future(asyncio.to_thread(self._store.add_labels, *add))
-        try:
-            await asyncio.shield(writing)
-        finally:
-            await writing  # also when cancelled: the store must not be closed under it
-            self.labeled.add(question.id)
+        told = False
+        while not await self._committed(question, lambda: self._store.add_labels(*add), told):
+            told = True
+            await asyncio.sleep(RETRY_S)
         if self._told is not None:
             self._told(value)
+
+    async def _committed(self, question: Question, add: Callable[[], object], told: bool) -> bool:
+        """False: there is no room for it now, which the person knows (`told`)."""
+        writing = asyncio.ensure_future(asyncio.to_thread(add))
+        try:
+            await asyncio.shield(writing)
+        except StoreError as error:
+            if isinstance(error, FINAL):
+                raise
+            if not told:
+                self._oracle.notice(f"not saved yet: {error}; tried again every {RETRY_S:g} s until there is room")
+            return False
+        finally:
+            await asyncio.wait({writing})  # also when cancelled: the store must not be closed under it
+            if writing.exception() is None:
+                self.labeled.add(question.id)
+        return True
 
     def _new(self) -> Question | None:
         features = next(self._samples, None)

@@ -88,6 +88,8 @@ class TrainerEars:
             return
         try:
             hear(message, received)
+        except MemoryError:  # not the message's fault: ends the process (bounds.py), and another one takes over
+            raise
         except Exception:  # a message that we cannot cope with: our bug, but its sender's message
             self.counters["unhandled"] += 1
             LOG.exception("a %s of %s could not be handled", type(message).__name__, sender.name)

@@ -18,7 +18,7 @@ from active_learner.peer import Peer, Received
 from active_learner.services.broker import Broker
 from active_learner.transport import router_at
 from protocol.messages import Action, Answer, AnswerReceipt, Member, Question
-from tests.integration.test_labeler_processes import MELODY, PATIENCE_S, Terminal
+from tests.integration.test_labeler_processes import MELODY, PATIENCE_S, Terminal, labels
 
 pytestmark = pytest.mark.integration
 
@@ -198,6 +198,19 @@ def test_row_08_a_labeler_of_ones_own_that_dies_with_an_answer_on_the_disk_says_
         assert list(trainer.stored) == [answer.id]
 
     on(tmp_path, scene)
+
+
+def test_row_08_what_was_rated_before_the_first_run_survives_kill_9(tmp_path: Path) -> None:
+    async def scene() -> None:
+        (tmp_path / "tunes.yaml").write_text(MELODY)
+        terminal = Terminal(tmp_path, "tunes.yaml", "--prelabel", "9")
+        await terminal.type("4\n")
+        await terminal.sees("saved: 4")
+        terminal.process.kill()
+        await terminal.ends()
+
+    asyncio.run(scene())
+    assert labels(tmp_path) == [(4, "ann")]
 
 
 def test_dropping_settled_answers_can_be_killed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from active_learner.core import asking_events as a
+from active_learner.core import intake
 from active_learner.core.asking import REPEAT_QUESTIONS_S, AskingMachine
 from active_learner.core.intake import KNOWN_LIMIT
 from active_learner.core.pool import Pool
@@ -530,3 +531,12 @@ def test_the_unasked_batch_that_waits_longest_is_dropped_when_too_many_wait() ->
         one.handle(candidates(f"c{number}", number))
     assert one.intake.waiting == 256
     assert one.intake.counters["dropped_unscored"] == 1
+
+
+def test_batches_that_wait_are_bounded_in_bytes_too_but_one_always_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = machine()
+    monkeypatch.setattr(intake, "PARKED_BYTES", 1)
+    for number in range(3):
+        one.handle(candidates(f"c{number}", number))
+        assert one.intake.waiting == 1
+    assert one.intake.counters["dropped_unscored"] == 2

@@ -1,17 +1,14 @@
-"""What the broker's process adds to membership and relay: its bounds, its lines in the log, its end."""
+"""What the broker's process adds to membership and relay: its bounds and its lines in the log."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import logging
-import os
 
 import pytest
 from pydantic import ValidationError
 
 from active_learner.config.schema import BrokerConfig
-from active_learner.services.broker import NOTES, NOTES_S, Notes, _end_without_memory
+from active_learner.services.broker import NOTES, NOTES_S, Notes
 from protocol.limits import MAX_MESSAGE_BYTES
 
 
@@ -40,22 +37,3 @@ def test_notes_are_logged_at_once_and_a_flood_of_them_is_counted(caplog: pytest.
         clock.at += NOTES_S
         notes.say("late is evicted")
     assert caplog.messages[-1] == "late is evicted (and 5 more before)"
-
-
-class Ended(BaseException):
-    """Instead of the end of this process."""
-
-
-@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "no memory")])
-def test_a_broker_without_memory_ends_at_once(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    def end(code: int) -> None:
-        raise Ended(code)
-
-    monkeypatch.setattr(os, "_exit", end)
-    loop = asyncio.new_event_loop()
-    try:
-        with pytest.raises(Ended, match="1"):
-            _end_without_memory(loop, {"exception": error, "message": "x"})
-        _end_without_memory(loop, {"exception": ValueError("no end"), "message": "x"})
-    finally:
-        loop.close()

@@ -14,7 +14,7 @@ from active_learner import cli
 from active_learner.commands import label
 from active_learner.config.schema import Config
 from active_learner.core.records import SampleSpec, content_key
-from active_learner.errors import ConfigError
+from active_learner.errors import ConfigError, StoreError, WrongStore
 from active_learner.oracles.base import Oracle, Reply
 from active_learner.oracles.simulated import SimulatedOracle
 from active_learner.oracles.terminal import TerminalOracle
@@ -22,6 +22,7 @@ from active_learner.services import prelabel
 from active_learner.services.prelabel import Prelabeling, unlabeled
 from active_learner.stores import open_store
 from active_learner.stores.base import Store
+from active_learner.stores.csv_file import CsvStore
 from protocol.messages import Action, AnswerReceipt, Question
 
 SPEC = SampleSpec((2,), "uint8", 4)
@@ -106,6 +107,32 @@ class TestPrelabeling:
         with pytest.raises(RuntimeError, match="no idea"):
             rate(tmp_path, Scripted([1, RuntimeError("no idea")]), 5)
         assert rate(tmp_path, Scripted([]), 5) == {"[0, 0]": 1}
+
+    def test_a_full_disk_is_told_once_and_the_label_is_saved_when_there_is_room(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(prelabel, "RETRY_S", 0.001)
+        full = iter([True, True, False, False])
+        add_labels = CsvStore.add_labels
+
+        def add(store: CsvStore, *label: object) -> int:
+            if next(full):
+                raise StoreError("no space left on device")
+            return add_labels(store, *label)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(CsvStore, "add_labels", add)
+        oracle = Scripted([1, 2])
+        assert rate(tmp_path, oracle, 2) == {"[0, 0]": 1, "[0, 1]": 2}
+        words = "not saved yet: no space left on device; tried again every 0.001 s until there is room"
+        assert oracle.told == [words, "stored", "stored"]
+
+    def test_a_store_that_another_process_took_ends_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def add(store: CsvStore, *label: object) -> int:
+            raise WrongStore("damaged")
+
+        monkeypatch.setattr(CsvStore, "add_labels", add)
+        with pytest.raises(WrongStore, match="damaged"):
+            rate(tmp_path, Scripted([1]), 1)
 
     def test_says_when_there_are_no_more_samples(self, tmp_path: Path) -> None:
         oracle = Scripted([1, 2, 3])
