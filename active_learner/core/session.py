@@ -33,8 +33,8 @@ LOOK_S = 0.5
 LOOK_AT_EACH_S = 0.02
 """So much longer for each member of the room: a thousand peers that list a thousand members are 50,000 entries a second."""
 
-LOST_S = 2.0
-"""Silence, in spite of PINGs, after which the broker is lost."""
+LOST_S = 1.75
+"""Silence, in spite of PINGs, after which the broker is lost: one that is stopped must be noticed within 2 s."""
 
 BUSY_S = 1.0
 """A longer time between two ticks was our own doing: silence during it proves nothing."""

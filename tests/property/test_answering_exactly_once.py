@@ -1,4 +1,4 @@
-"""Under lost, doubled, reordered and delayed messages: every reply takes effect exactly once, and in its order.
+"""Under lost, doubled, reordered and delayed messages, and kills of the labeler: every reply takes effect exactly once, and in its order.
 
 The trainer is a model of the store's promise (stores/base.py): an event is keyed by its id and by (question, annotator,
 revision), and of several events the last counts.
@@ -16,8 +16,12 @@ from hypothesis import strategies as st
 from active_learner.core.answering import Answering
 from active_learner.core.answering_events import (
     Ask,
+    Forget,
+    Keep,
+    Kept,
     Left,
     NothingThere,
+    NotKept,
     QuestionArrived,
     QuestionGone,
     ReceiptArrived,
@@ -266,6 +270,114 @@ def test_the_properties_catch_a_broken_machine(mutant: type[Answering]) -> None:
         world = World(seed, mutant("ann", resend_s=1.0))
         try:
             for number in range(120):
+                world.step(number)
+            world.heal()
+            world.check()
+        except (AssertionError, KeyError):
+            caught += 1
+    assert caught > 0
+
+
+# --- with a disk, and kills ---------------------------------------------------------------------------------------
+
+
+class MortalWorld(World):
+    """A labeler that keeps its answers, is killed at any time, and recalls what it had kept. Its disk is slow and may be full."""
+
+    def __init__(self, seed: int, machine: type[Answering] = Answering) -> None:
+        self.make = machine
+        super().__init__(seed, machine("ann", resend_s=1.0, keeps=True))
+        self.disk: dict[str, tuple[Answer, str]] = {}
+        self.work: list[Keep | Forget] = []
+        """Of the disk, done one after the other."""
+        self.disk_full = False
+        self.lost: set[str] = set()
+        """Replies of a killed process that were on no disk: they may have got to the trainer, or not."""
+        self.refused: set[str] = set()
+
+    def handle(self, event: object) -> None:
+        for command in self.machine.handle(event):  # type: ignore[arg-type]
+            match command:
+                case Keep() | Forget():
+                    self.work.append(command)
+                case Send(answer=answer):
+                    self.up.append(answer)
+                case Ask(question=question, turn=turn):
+                    self.asked, self.turn = question, turn
+                case Rest(turn=turn):
+                    self.asked, self.turn = None, turn
+                case Tell(receipt=receipt) if receipt.status == "conflict":
+                    self.refused.add(receipt.id)
+
+    def step(self, number: int) -> None:
+        luck = self.random.random()
+        if luck < 0.03:
+            self.kill()
+        elif luck < 0.06:
+            self.disk_full = not self.disk_full
+        elif luck < 0.3 and self.work:
+            self.work_of_the_disk()
+        else:
+            super().step(number)
+
+    def work_of_the_disk(self) -> None:
+        match self.work.pop(0):
+            case Keep(answer=answer) if self.disk_full:
+                self.handle(NotKept(answer.id, "no space", self.at))
+            case Keep(answer=answer):
+                self.disk[answer.id] = (answer, "")
+                self.handle(Kept(answer.id, self.at))
+            case Forget(id=id, status=status) if id in self.disk:
+                self.disk[id] = (self.disk[id][0], status)
+
+    def kill(self) -> None:
+        unsure = {answer.id for answer in self.machine.unsent} - self.disk.keys()
+        self.lost |= unsure
+        self.work, self.asked = [], None
+        self.down = []
+        self.machine = self.make("ann", resend_s=1.0, keeps=True, kept=list(self.disk.values()))
+
+    def heal(self) -> None:
+        self.disk_full = False
+        for _ in range(20):
+            while self.work:
+                self.work_of_the_disk()
+            super().heal()
+
+    def check(self) -> None:
+        stored = [event.id for event in self.trainer.events]
+        given = [made for replies in self.replies.values() for made, _, _ in replies]
+        assert self.machine.unsent == []
+        assert len(stored) == len(set(stored)), "each reply at most once"
+        must = [made for made in given if made not in self.lost and made not in self.refused]
+        assert set(must) <= set(stored), "whatever was kept, or sent and confirmed, is there"
+        assert set(stored) <= set(given), "and nothing else"
+        assert all(status for _, status in self.disk.values())
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 2**32), steps=st.integers(10, 200))
+def test_a_labeler_that_is_killed_again_and_again_loses_nothing_that_it_kept(seed: int, steps: int) -> None:
+    world = MortalWorld(seed)
+    for number in range(steps):
+        world.step(number)
+    world.heal()
+    world.check()
+
+
+class _TrustsItsOutbox(Answering):
+    """Mutant: what it recalls is taken for delivered."""
+
+    def _recall(self, kept):  # type: ignore[no-untyped-def]
+        super()._recall([(answer, status or "stored") for answer, status in kept])
+
+
+def test_the_property_of_kills_catches_a_labeler_that_forgets_its_outbox() -> None:
+    caught = 0
+    for seed in range(30):
+        world = MortalWorld(seed, _TrustsItsOutbox)
+        try:
+            for number in range(150):
                 world.step(number)
             world.heal()
             world.check()
