@@ -112,10 +112,14 @@ class LabelBook:
 
     async def open(self) -> History:
         """Take the writer's lock and a new term. Raises: StoreLocked, WrongStore."""
-        history = await self.run(self._open)
+        self._renew()  # a large store is read for longer than a lease lasts
+        try:
+            history = await self.run(self._open)
+        except BaseException:
+            self._stop_renewing()
+            raise
         for warning in self._store.warnings:
             self._note("warning", warning)
-        self._renew()
         return history
 
     def _renew(self) -> None:
@@ -132,9 +136,12 @@ class LabelBook:
         """A higher one than any before."""
         return await self.persist(self._store.next_term)
 
-    async def close(self) -> None:
+    def _stop_renewing(self) -> None:
         if self._renewing is not None:
             self._renewing.cancel()
+
+    async def close(self) -> None:
+        self._stop_renewing()
         await self.run(self._store.close)
         self._thread.shutdown(wait=False)
 

@@ -81,13 +81,13 @@ class Database:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, sqlite3.Error) as error:
+        except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
             raise self._in_words(error) from error
 
     def _in_words(self, error: Exception) -> StoreError:
         cause = getattr(error, "orig", None) or error
         code = getattr(cause, "sqlite_errorcode", None) or 0
-        if code & PRIMARY in BROKEN:
+        if code & PRIMARY in BROKEN or isinstance(error, UnicodeDecodeError):  # a damaged name of a table is no UTF-8
             return WrongStore(f"{self._path} is damaged: {cause}; restore it from a backup")
         if code & PRIMARY == sqlite3.SQLITE_IOERR and code not in NO_SPACE:
             name = getattr(cause, "sqlite_errorname", "")

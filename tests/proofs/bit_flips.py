@@ -44,7 +44,7 @@ class BitFlips(Proof):
                 if which == len(targets):
                     name, outcome = "checkpoint", _flipped_checkpoint(checkpoint, draw)
                 else:
-                    name, outcome = f"{targets[which].name}", _flipped_store(targets[which], folder / "attacked", draw)
+                    name, outcome = targets[which].name, _attacked(targets[which], folder / "attacked", draw)
                 tally.count(f"{name} {outcome.split(':')[0]}")
                 tally.count(outcome.split(":")[0])
                 if outcome.startswith("silent"):
@@ -83,6 +83,13 @@ def _flip(content: bytes, draw: random.Random) -> bytes:
     flipped, bit = bytearray(content), draw.randrange(len(content) * 8)
     flipped[bit // 8] ^= 1 << bit % 8
     return bytes(flipped)
+
+
+def _attacked(target: Target, folder: Path, draw: random.Random) -> str:
+    try:
+        return _flipped_store(target, folder, draw)
+    except Exception as error:  # whatever it is, nobody was told in words what is wrong
+        return f"silent: {type(error).__name__}: {error}"
 
 
 def _flipped_store(target: Target, folder: Path, draw: random.Random) -> str:

@@ -29,29 +29,30 @@ Attack = Callable[["Scene", Path, random.Random], str]
 
 
 class Scene:
-    """Both kinds of store after each of some answers: what was on the disk, and what had been acknowledged."""
+    """Both kinds of store around each of some commits: what was on the disk before and behind it. Every second is an answer."""
 
     def __init__(self, folder: Path, draw: random.Random) -> None:
-        self.steps: dict[str, list[scene.Files]] = {}
+        self.commits: dict[str, list[tuple[scene.Files, scene.Files]]] = {}
         self.closed: dict[str, scene.Files] = {}
         for variant in ("sqlite", "csv"):
-            place = folder / variant
-            store = scene.opened(variant, place)
-            store.next_term()
-            self.steps[variant] = [scene.files(place)]
-            for number in range(ANSWERS):
-                scene.ask(store, number)
-                if draw.random() < 0.2:  # as after a restart: SQLite's log is in its database, the next one begins anew
-                    store.close()
-                    store = scene.opened(variant, place)
-                self.steps[variant].append(scene.files(place))  # the question; then its answer
-                scene.answer(store, number)
-                self.steps[variant].append(scene.files(place))
-            store.close()
-            self.closed[variant] = scene.files(place)
+            self.commits[variant] = list(self._commits(variant, folder / variant, draw))
+            self.closed[variant] = scene.files(folder / variant)
 
-    def acknowledged(self, step: int) -> list[str]:
-        return [f"e{number}" for number in range(step // 2)]
+    def _commits(self, variant: str, place: Path, draw: random.Random) -> Iterator[tuple[scene.Files, scene.Files]]:
+        store = scene.opened(variant, place)
+        store.next_term()
+        for number in range(ANSWERS):
+            if draw.random() < 0.2:  # a restart: SQLite's log is in its database, the next one begins anew
+                store.close()
+                store = scene.opened(variant, place)
+            for commit in (scene.ask, scene.answer):
+                before = scene.files(place)
+                commit(store, number)
+                yield before, scene.files(place)
+        store.close()
+
+    def acknowledged(self, commits: int) -> list[str]:
+        return [f"e{number}" for number in range(commits // 2)]
 
 
 def _judged(variant: str, folder: Path, acknowledged: list[str], under_way: list[str]) -> str:
@@ -89,13 +90,13 @@ def _power_cut(variant: str, name: str, synced: str = "") -> Attack:
     """
 
     def attack(stage: Scene, folder: Path, draw: random.Random) -> str:
-        steps = stage.steps[variant]
-        step = draw.randrange(1, len(steps) - 1)
-        before, after = steps[step], steps[step + 1]
+        commits = stage.commits[variant]
+        step = draw.randrange(len(commits))
+        before, after = commits[step]
         left = {**before, name: scene.cut(before.get(name, b""), after.get(name, b""), draw, stale=not synced)}
         if synced:
             left[synced] = after[synced]
-        lagging = steps[draw.randint(max(0, step - 3), step)]
+        lagging, _ = commits[draw.randint(max(0, step - 3), step)]
         scene.put(folder, {**left, f"{scene.FILE}.mark": lagging[f"{scene.FILE}.mark"]})
         answered = stage.acknowledged(step)
         return _judged(variant, folder, answered, stage.acknowledged(step + 1)[len(answered) :])
@@ -105,7 +106,7 @@ def _power_cut(variant: str, name: str, synced: str = "") -> Attack:
 
 def _checkpoint_cut(stage: Scene, folder: Path, draw: random.Random) -> str:
     """The log is whole, the database is being written from it."""
-    last, closed = stage.steps["sqlite"][-1], stage.closed["sqlite"]
+    last, closed = stage.commits["sqlite"][-1][1], stage.closed["sqlite"]
     mixed = bytearray(scene.cut(last[scene.FILE], closed[scene.FILE], draw))
     pages = max(len(last[scene.FILE]), len(closed[scene.FILE]))
     scene.put(folder, {**last, scene.FILE: bytes(mixed[:pages])})
@@ -310,6 +311,13 @@ ATTACKS: dict[str, Attack] = {
 }
 
 
+def _attacked(attack: Attack, stage: Scene, folder: Path, draw: random.Random) -> str:
+    try:
+        return attack(stage, folder, draw)
+    except Exception as error:  # what nobody expected is a failure of the store, not of the proof
+        return f"{type(error).__name__}: {error}"
+
+
 class Torn(Proof):
     title: ClassVar[str] = (
         "Torn writes: power cuts, failing fsyncs, full disks; acknowledged labels lost, phantom labels"
@@ -328,7 +336,7 @@ class Torn(Proof):
                 if unit % ATTACKS_A_SCENE == 0:
                     stage = Scene(folder / f"scene-{unit}", random.Random(f"scene {seed + unit}"))
                 name = kinds[unit % len(kinds)]
-                wrong = ATTACKS[name](stage, folder / "attacked", draw)
+                wrong = _attacked(ATTACKS[name], stage, folder / "attacked", draw)
                 tally.count(name)
                 if wrong:
                     tally.fail(f"{name}, unit {unit} of seed {seed}: {wrong}")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from active_learner.core.records import AskedQuestion, SampleSpec, content_key
+from active_learner.core.records import AskedQuestion, Label, SampleSpec, content_key
 from active_learner.durable import lock
 from active_learner.errors import DiskFailed, LeaseHeld
 from active_learner.services import label_book
 from active_learner.services.label_book import LabelBook, Outcome
 from active_learner.stores import open_store, sql_engine
+from active_learner.stores.sql import SqlStore
 from protocol.messages import Action, Answer
 from tests.unit.test_sql_store import full_disk
 
@@ -238,3 +240,29 @@ def test_what_open_warns_of_is_noted(tmp_path: Path) -> None:
     (note,) = asyncio.run(twice())
     assert note.startswith("warning: ")
     assert "labels.db.mark is missing" in note
+
+
+def test_a_store_that_takes_long_to_read_is_renewed_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_book, "RENEW_S", 0.005)
+    often = threading.Event()
+    renewals = 0
+    renew, labels = SqlStore.renew, SqlStore.labels
+
+    def counted(store: SqlStore) -> None:
+        nonlocal renewals
+        renew(store)
+        renewals += 1
+        if renewals == 10:
+            often.set()
+
+    def slow(store: SqlStore) -> list[Label]:
+        assert often.wait(30.0)
+        return labels(store)
+
+    monkeypatch.setattr(SqlStore, "renew", counted)
+    monkeypatch.setattr(SqlStore, "labels", slow)
+
+    async def work(at: Desk) -> None:
+        assert renewals >= 10
+
+    at_desk(tmp_path, work)

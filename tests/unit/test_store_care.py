@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from active_learner.commands import up
 from active_learner.commands.store import command
 from active_learner.core.records import AskedQuestion, LabelEvent, Plan, RoundResult, SampleSpec, content_key
 from active_learner.errors import ActiveLearnerError, StoreError, StoreLocked, WrongStore
@@ -385,3 +386,10 @@ def test_upgrade_names_the_copy(config: Path, old: Path) -> None:
 def test_a_store_in_memory_has_nothing_to_look_after(config: Path) -> None:
     with pytest.raises(ActiveLearnerError, match="ends with its process"):
         run("verify", "own.yaml", "--set", "store.url=memory:x")
+
+
+def test_up_hands_the_accepted_rollback_to_its_trainer(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve: list[str] = []
+    monkeypatch.setattr(up, "_up", lambda config, options, *_: serve.extend(options) or 0)
+    CliRunner().invoke(up.command, ["own.yaml", "--accept-rollback"], catch_exceptions=False, standalone_mode=False)
+    assert serve == ["--accept-rollback"]
