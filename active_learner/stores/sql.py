@@ -29,7 +29,7 @@ from active_learner.stores.base import QUARANTINE_LIMIT, Store, Stored
 from active_learner.stores.findings import damaged
 from active_learner.stores.sql_chain import Chain
 from active_learner.stores.sql_engine import Database
-from active_learner.stores.sql_schema import VERSION, Schema
+from active_learner.stores.sql_schema import VERSION, schema
 
 
 class SqlStore(Store):
@@ -53,7 +53,7 @@ class SqlStore(Store):
     ) -> None:
         if read_only and not self._path.exists():
             raise StoreError(f"{self._path}: there are no labels yet")
-        self._read_only, self._spec, self._tables = read_only, spec, Schema(spec.classes)
+        self._read_only, self._spec, self._tables = read_only, spec, schema(spec.classes)
         self._chain, self._term = Chain(self._tables), 0
         if not read_only:
             self._lock = WriterLock(self._path, takes_over=takes_over)

@@ -15,7 +15,7 @@ from active_learner.stores.care import Care
 from active_learner.stores.findings import Findings, damaged
 from active_learner.stores.sql_chain import Chain
 from active_learner.stores.sql_engine import Database, copy_database
-from active_learner.stores.sql_schema import VERSION, Schema
+from active_learner.stores.sql_schema import VERSION, Schema, schema
 
 SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -50,7 +50,7 @@ class SqlCare(Care):
         return copy
 
     def _migrate(self, steps: list[str], experiment: str, spec: SampleSpec) -> None:
-        tables, database = Schema(spec.classes), Database(self.path, read_only=False)
+        tables, database = schema(spec.classes), Database(self.path, read_only=False)
         try:
             with database.transaction() as connection:
                 _run(connection, steps)

@@ -22,7 +22,7 @@ from active_learner.stores import forms, rules
 from active_learner.stores.findings import Findings
 from active_learner.stores.sql_chain import Chain
 from active_learner.stores.sql_engine import Database
-from active_learner.stores.sql_schema import VERSION, Schema
+from active_learner.stores.sql_schema import VERSION, Schema, schema
 
 SAID_OF_ALL = ("samples", "questions", "events", "plans", "terms", "quarantine")
 
@@ -33,7 +33,7 @@ def look(path: Path, experiment: str, spec: SampleSpec, mark: Watermark | None) 
     Raises: WrongStore when it is no label store, another one's, or of another schema; StoreError when it cannot be read.
     """
     remembered, problem = (None, "") if mark is None else mark.remembered()
-    tables, database = Schema(spec.classes), Database(path, read_only=True)
+    tables, database = schema(spec.classes), Database(path, read_only=True)
     try:
         with database.transaction() as connection:
             made = bool(inspect(connection).get_table_names())  # an empty file is a store that is still to be made
@@ -81,7 +81,7 @@ def schema_of(path: Path) -> str | None:
     database = Database(path, read_only=True)
     try:
         with database.transaction() as connection:
-            return _kept(connection, Schema(1), path).get("schema")
+            return _kept(connection, schema(1), path).get("schema")
     finally:
         database.close()
 

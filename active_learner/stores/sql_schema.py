@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from sqlalchemy import (
     DDL,
     CheckConstraint,
@@ -54,6 +56,12 @@ class Schema:
         self.terms = Table("terms", self.metadata, Column("term", Integer, primary_key=True), _needed("holder", Text))
         self.quarantine = _quarantine(self.metadata)
         self.chain = _chain(self.metadata)
+
+
+@cache
+def schema(classes: int) -> Schema:
+    """Made once: it takes longer than to read a small store."""
+    return Schema(classes)
 
 
 def _needed(name: str, kind: type, *more: ForeignKey) -> Column[object]:
