@@ -32,6 +32,7 @@ COMMANDS = {
     "runs": "List the run folders.",
     "report": "Write a run's report.html.",
     "bench": "Measure.",
+    "chaos": "Run a configuration under fire: kills, bad links, cuts.",
     "demo": "Digits: asking by uncertainty against asking at random.",
 }
 """Name -> one line; the command is `command` in commands/NAME.py, imported only when it is called."""

@@ -12,6 +12,14 @@ import signal
 VARIABLE = "ACTIVE_LEARNER_CRASH_AT"
 
 POINTS: dict[str, str] = {
+    "any.before_hello": "a process is about to meet the broker",
+    "any.ready": "a process has started, and has not said its ready line",
+    "any.welcomed": "the broker has begun a session, and no room is joined",
+    "broker.after_send": "one receiver has a message, others perhaps not",
+    "broker.before_send": "the next receiver of a message does not have it",
+    "broker.before_tick": "nobody has been probed or settled since the last tick",
+    "broker.between_frames": "half of a message of many frames is given to the socket",
+    "broker.bound": "the port is bound, and the ready line not said",
     "broker.hello_answered": "a HELLO is answered, or waits for sign of life of its rival",
     "broker.message_relayed": "a message is given to all that hear it",
     "broker.message_taken": "a message has come, nobody has heard it",
@@ -24,14 +32,20 @@ POINTS: dict[str, str] = {
     "evaluator.promoted": "the promoted weights are on the disk and score, PROMOTED is not said",
     "evaluator.restored": "it stands at an older step, its POSITION is not said",
     "labeler.answer_sent": "an answer is said, or said again",
+    "labeler.decided": "the annotator has decided, and nothing of it is kept",
+    "labeler.joined": "the rooms are joined, and no question is taken",
     "labeler.outbox_after_fsync": "an answer is on the disk, it is not said",
     "labeler.outbox_before_compaction": "settled answers will be dropped from the outbox, the new file is not written",
     "labeler.outbox_before_fsync": "an answer is given, nothing of it is on the disk",
     "labeler.outbox_settled": "the outbox knows the receipt",
+    "labeler.question_heard": "a question has come, and is not asked",
     "labeler.receipt_heard": "a receipt has come, the outbox does not know it",
+    "source.before_send": "candidates are proposed, and not given to the socket",
     "source.candidates_made": "the source has made candidates, nobody has heard of them",
     "source.candidates_said": "candidates are said, or said again",
+    "source.joined": "the rooms are joined, and nothing is proposed",
     "source.receipt_heard": "TAKEN has come, the source does not know it",
+    "source.scores_heard": "scores have come, and the source does not know them",
     "trainer.answer_after_commit": "an answer is on the disk, its receipt is not said",
     "trainer.answer_before_commit": "an answer was heard and checked, nothing of it is written",
     "trainer.closing_after_commit": "closed questions are on the disk, nobody was told",
@@ -59,7 +73,7 @@ POINTS: dict[str, str] = {
     "trainer.validated": "the round's model is assessed, its promotion is not asked for",
 }
 """Every point there is, and which moment it is. A name is ROLE.MOMENT; the role is who dies: trainer, evaluator, labeler,
-source or broker."""
+source or broker, or any of them."""
 
 
 class _Target:

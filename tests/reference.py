@@ -18,9 +18,15 @@ def hashed(text: str) -> int:
 
 
 def trained(
-    run: Path, seed: int, make: Callable[[], list[Any]], optimizer: Callable[[Any], Any], loss: Any, dtype: Any = "f4"
+    run: Path,
+    seed: int,
+    make: Callable[[], list[Any]],
+    optimizer: Callable[[Any], Any],
+    loss: Any,
+    dtype: Any = "f4",
+    rounds: float = float("inf"),
 ) -> list[Any]:
-    """The network's stages after all rounds; `loss(predictions, targets)` runs backward or returns the gradient."""
+    """The network's stages after all rounds up to that number; `loss(predictions, targets)` runs backward or returns the gradient."""
     torch.set_num_threads(1)
     stages = []
     for number, part in enumerate(make()):
@@ -36,6 +42,8 @@ def trained(
         if json.loads(result or "{}").get("extra", {}).get("held_back"):
             continue  # weights and optimizer were put back: it left no trace
         plan = json.loads(plan)
+        if plan["round"] > rounds:
+            break
         features, targets = np.stack([samples[key] for key in plan["rows"]]), np.array(plan["values"])
         rows, size, step = len(targets), plan["batch_size"], plan["first_step"]
         for epoch in range(plan["epochs"]):

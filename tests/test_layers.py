@@ -85,7 +85,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         for family in FAMILIES
     },
 }
-MAY_IMPORT["transport"] |= {"faults"}
+for room_name in ("transport", "oracles", "services", "commands"):
+    MAY_IMPORT[room_name] |= {"faults"}
+MAY_IMPORT["commands"] |= {"crash_points.py"}
 
 
 def modules() -> Iterator[tuple[Path, ast.Module]]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 QUICK = ("start", "relay", "roundtrip", "step")
 """What `all` runs: under three minutes on two cores."""
-NAMES = (*QUICK, "slow", "demo", "breeding", "listener", "all")
+NAMES = (*QUICK, "slow", "demo", "breeding", "listener", "recovery", "all")
 
 
 @click.command("bench")
@@ -28,9 +28,10 @@ def command(name: str, seeds: int, rounds: int | None, json_file: Path | None) -
     """Measure NAME and print a table, with the goals that were met and missed.
 
     start: time and memory of fresh processes. relay, roundtrip: our broker, the C zmq.proxy and swergio. step: the SGD
-    step over the wire, in process, and by swergio. slow: what members that do not read cost the others. demo: labels to 90 % on digits, asked by margin and at random.
-    breeding: generations a second of the evolution, and of DEAP when it is installed. listener: what the simulated
-    listener rates, and how well it is learned. all: the first four. A missed goal does not change the exit code.
+    step over the wire, in process, and by swergio. slow: what members that do not read cost the others. demo: labels to
+    90 % on digits, asked by margin and at random. breeding: generations a second of the evolution, and of DEAP when it is
+    installed. listener: what the simulated listener rates, and how well it is learned. recovery: from kill -9 to the next
+    useful message, each process; --rounds: kills of each. all: the first four. A missed goal does not change the exit code.
     """
     from active_learner.bench import facts
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import re
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -95,7 +97,17 @@ async def _label(config: Config, oracle: Oracle, metrics: tuple[str, int] | None
     )
     bound_memory("labeler.memory_bytes", getattr(config.labeler, "memory_bytes", None))
     kept = KeptAnswers(outbox_of(config, oracle.annotator))
-    return await shell.run(Labeler(peer, oracle, config.rooms.user, config.rooms.control, kept), metrics)
+    labeler = Labeler(peer, _witnessed(oracle), config.rooms.user, config.rooms.control, kept)
+    return await shell.run(labeler, metrics)
+
+
+def _witnessed(oracle: Oracle) -> Oracle:
+    """Where somebody outside wants to know what is said and told, as `chaos` does."""
+    from active_learner.faults.history import VARIABLE
+    from active_learner.oracles.witnessed import Witnessed
+
+    path = os.environ.get(VARIABLE)
+    return Witnessed(oracle, Path(path)) if path else oracle
 
 
 async def _prelabel(config: Config, spec: SampleSpec, oracle: Oracle, count: int) -> int:

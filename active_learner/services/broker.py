@@ -75,6 +75,7 @@ class Broker(Service):
     async def start(self) -> str:
         refuse_public(self._address)
         address = await self._router.open(self._received, self._turn)
+        reach("broker.bound")
         self._tick()
         return f"broker {address}"
 
@@ -116,6 +117,7 @@ class Broker(Service):
 
     def _tick(self) -> None:
         self._timers["tick"] = self._loop.call_later(QUIET_S, self._tick)
+        reach("broker.before_tick")
         self.relay.tick(self._loop.time())
         self._turn()
 

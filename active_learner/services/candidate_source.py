@@ -107,6 +107,7 @@ class CandidateSource(Service):
         await meet(self._peer)
         await self._peer.join(self._control)
         await self._peer.join(self._evolution)
+        reach("source.joined")
         self._ticking = asyncio.create_task(self._tick())
         return self._peer.name
 
@@ -133,6 +134,7 @@ class CandidateSource(Service):
                 reach("source.receipt_heard")
                 self._pump.handle(ReceiptArrived(at, re, new, known, refused, text, evicted))
             case Scores(re=re, fitness=fitness):
+                reach("source.scores_heard")
                 self._pump.handle(ScoresArrived(at, re, fitness))
             case StatusRequest():
                 self._log_lines += 1
@@ -188,6 +190,7 @@ class CandidateSource(Service):
 
     def _say(self, id_: str, features: Features) -> None:
         try:
+            reach("source.before_send")
             self._peer.send(self._evolution, Candidates(id_, "propose", features, False))
             reach("source.candidates_said")
         except LocalProtocolError as error:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,8 +49,8 @@ class Child:
         self._readers: list[asyncio.Task[None]] = []
         self._pipe = -1
 
-    async def start(self) -> None:
-        """Start it, in a process group of its own, with a pipe whose end tells it that we are gone."""
+    async def start(self, more: Mapping[str, str]) -> None:
+        """Start it with `more` in its environment, in a process group of its own, with a pipe whose end tells it that we are gone."""
         read, self._pipe = os.pipe()
         own = None if self.program.terminal or self.program.stdin else asyncio.subprocess.DEVNULL
         try:
@@ -59,7 +59,7 @@ class Child:
                 stdin=own,
                 stdout=None if self.program.terminal else asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env=_environment(read),
+                env={**_environment(read), **more},
                 pass_fds=(read,),
                 process_group=None if self.program.terminal else 0,
             )

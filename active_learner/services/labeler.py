@@ -96,6 +96,7 @@ class Labeler(Service):
         await meet(self._peer)
         for room in self._rooms:
             await self._peer.join(room)
+        reach("labeler.joined")
         self._peer.on_session = self._session
         self._session(True)
         self._ticking = asyncio.create_task(self._tick())
@@ -148,6 +149,7 @@ class Labeler(Service):
     def _heard(self, received: Received) -> None:
         match received.message:
             case Question() as question:
+                reach("labeler.question_heard")
                 self._pump.handle(QuestionArrived(question))
             case QuestionClosed(id=id, why=why):
                 self._pump.handle(QuestionGone(id, why))
@@ -235,6 +237,7 @@ class Labeler(Service):
             if before is not None:
                 await asyncio.wait({before})
             reply = await asking()
+            reach("labeler.decided")
         except Exception as error:
             self.fail(error)
             return

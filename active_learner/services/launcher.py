@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from active_learner.services.child import Child, OnLine, Program
@@ -20,17 +21,31 @@ LAST_GRACE_S = 1.8
 """The first program (the broker) is ended when the others have said goodbye through it, or after this."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """Who follows the lives of the programs from outside."""
+
+    environment: Callable[[str], Mapping[str, str]] = lambda program: {}
+    """What a life of it that begins now has in its environment beside ours."""
+    ended: Callable[[str, int, Sequence[str]], None] = lambda program, code, last_words: None
+    """A life has ended with that code, and with these lines."""
+
+
 class Launcher:
     """Runs the programs until the work is done, one cannot go on, or it is told to stop."""
 
-    def __init__(self, programs: Sequence[Program], on_line: OnLine, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, programs: Sequence[Program], on_line: OnLine, note: Callable[[str], None], lives: Lives | None = None
+    ) -> None:
         self._programs, self._on_line, self._note = programs, on_line, note
+        self._lives = lives or Lives()
         self._children: dict[str, Child] = {}
         self._end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self.any_ready = False
         """False: not even the first program came up."""
+        self.all_ready = asyncio.Event()
         self.result = ""
         """The line that the program whose end ends all has said."""
 
@@ -56,6 +71,11 @@ class Launcher:
             _signal(list(self._children.values()), signal.SIGKILL)
         self._finish(End(0, "stopped"))
 
+    def signal(self, program: str, number: int) -> None:
+        """To the life of it that there is; nothing when there is none."""
+        if program in self._children:
+            self._children[program].signal(number)
+
     def _finish(self, end: End) -> None:
         if not self._end.done():
             self._end.set_result(end)
@@ -67,6 +87,7 @@ class Launcher:
             await up.wait()
             if self._end.done():  # it did not come up, or another has ended all meanwhile
                 return
+        self.all_ready.set()
         self._note("all are ready")
 
     async def _watched(self, program: Program, up: asyncio.Event) -> None:
@@ -82,12 +103,13 @@ class Launcher:
             await asyncio.sleep(pause)
             child = self._children[program.name] = Child(program, self._on_line)
             code = await self._one_life(child, restarts, up)
+            self._lives.ended(program.name, code, child.last_words)
             pause = self._after(restarts.ended(code, asyncio.get_running_loop().time()), child, code)
         up.set()
 
     async def _one_life(self, child: Child, restarts: Restarts, up: asyncio.Event) -> int:
         """Start it, say when it is ready, return its exit code."""
-        await child.start()
+        await child.start(self._lives.environment(child.program.name))
         if self._stopping:  # the stop came while it was being started
             child.signal(signal.SIGKILL)
         ended = asyncio.create_task(child.wait())

@@ -79,7 +79,7 @@ def meeting_place(config: Config) -> tuple[str, str]:
     host, port = address.removeprefix("tcp://").rsplit(":", 1)
     if "address" in config.broker.model_fields_set or _is_free(host, int(port)):
         return address, ""
-    other = f"tcp://{host}:{_free_port(host)}"
+    other = free_address(host)
     by = holder_of(int(port)) or "another process"
     return other, f"port {port} is taken by {by}; the broker is at {other} this time (broker.address sets it)"
 
@@ -94,7 +94,8 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
-def _free_port(host: str) -> int:
+def free_address(host: str = "127.0.0.1") -> str:
+    """At a port that was free a moment ago."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+        return f"tcp://{host}:{probe.getsockname()[1]}"

@@ -10,6 +10,9 @@ DEATHS, WINDOW_S = 5, 60.0
 
 DELAYS_S = (0.1, 0.5, 1.0, 2.0, 4.0)
 
+UNDER_FIRE_S = 0.05
+"""As soon as possible; not at once, so that a program that cannot start does not take the whole processor."""
+
 NOT_LET_IN = 4
 """The broker is not there, or refuses one more: what is missing may come, however long it takes."""
 
@@ -29,6 +32,8 @@ class Policy:
     """Exit 0: its work is done, the others go on."""
     fatal: tuple[int, ...] = HOPELESS
     """Exit codes after which all is ended, with that code."""
+    under_fire: bool = False
+    """It is killed on purpose: it is started again at once, as often as it dies."""
     may_restart: bool = True
     """False: what it knew is lost with it, so any end but 0 ends all."""
 
@@ -77,6 +82,8 @@ class Restarts:
             return End(max(code, 1), f"{self._name} did not start ({said(code)})")
         if code in self._policy.fatal or not self._policy.may_restart:
             return End(code if code > 0 else 1, f"{self._name} cannot go on ({said(code)})")
+        if self._policy.under_fire:
+            return Again(UNDER_FIRE_S)
         if code == NOT_LET_IN:
             self._refusals += 1
             return Again(min(2.0**self._refusals, LONGEST_WAIT_S))

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from active_learner.core.measures import Reading
+from active_learner.crash_points import reach
 
 if TYPE_CHECKING:
     from active_learner.peer import Peer
@@ -65,7 +66,9 @@ async def meet(peer: Peer) -> None:
     words = "waiting for the broker at %s"
     telling = asyncio.get_running_loop().call_later(TELL_AFTER_S, LOG.info, words, peer.address)
     try:
+        reach("any.before_hello")
         await peer.open()
+        reach("any.welcomed")
     finally:
         telling.cancel()
 
@@ -99,6 +102,7 @@ async def _run(service: Service, also: str) -> int:
         if not starting.done():
             starting.cancel()
             return 0
+        reach("any.ready")
         gc.freeze()  # modules and networks stay: going through them again and again would delay training steps
         sys.stdout.write(f"ready: {starting.result()}{also}\n")
         sys.stdout.flush()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import zmq
 
 from active_learner.core.relay import Sent
+from active_learner.crash_points import reach
 from active_learner.errors import AddressInUse, Unreachable
 from active_learner.transport.base import Frame, Frames, OnMessage, Router
 from active_learner.transport.ports import holder_of
@@ -92,6 +93,7 @@ class ZmqRouter(Router):
         drain = self._drain
         if drain is None:
             return Sent.GONE
+        reach("broker.before_send")
         large = sum(len(frame) for frame in frames if len(frame) >= LARGE_BYTES)
         if large and self._too_much(connection, large):
             return Sent.FULL
@@ -108,7 +110,9 @@ class ZmqRouter(Router):
         # once the connection is taken, ZeroMQ takes all frames
         for frame in frames[:-1]:
             self._put_frame(connection, frame, NOBLOCK | SNDMORE)
+            reach("broker.between_frames")
         self._put_frame(connection, frames[-1], NOBLOCK)
+        reach("broker.after_send")
         return Sent.TAKEN
 
     def _put_frame(self, connection: bytes, frame: Frame, flags: int) -> None:

@@ -78,7 +78,7 @@ def is_answer(received: Received, number: str) -> bool:
     return isinstance(received.message, StatusReport) and received.message.re == number
 
 
-def test_requests_survive_a_broker_that_is_killed_twice() -> None:
+def test_row_01_requests_survive_a_broker_that_is_killed_twice() -> None:
     with ExitStack() as stack:
         running, address = stack.enter_context(broker())
         brokers = [running]

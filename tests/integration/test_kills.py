@@ -60,7 +60,7 @@ def test_the_trainer_killed_between_forward_and_gradient(by_hand: Callable[..., 
     ends_right(hand, again)
 
 
-def test_the_broker_killed_in_the_middle_of_a_round_is_rejoined_within_two_seconds(
+def test_row_01_the_broker_killed_in_the_middle_of_a_round_is_rejoined_within_two_seconds(
     by_hand: Callable[..., Hand], tmp_path: Path
 ) -> None:
     hand = by_hand()
@@ -102,7 +102,7 @@ async def killed_and_rejoined(hand: Hand, broker: Shell, gate: Gate) -> None:
         assert took < 8.0  # two promised; the rest is for a busy machine
 
 
-def test_source_and_labeler_killed_at_work(by_hand: Callable[..., Hand], tmp_path: Path) -> None:
+def test_row_09_source_and_labeler_killed_at_work(by_hand: Callable[..., Hand], tmp_path: Path) -> None:
     hand = by_hand(*OWN_SOURCE, *OWN_SAMPLES, f"labeler.answers={HERE}:truth")
     proposing, answering = Gate(tmp_path, "propose-6"), Gate(tmp_path, "answer-15")
     shells = all_started(hand)

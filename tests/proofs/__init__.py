@@ -11,6 +11,11 @@ PROOFS: dict[str, str] = {
     "bit_flips": "tests.proofs.bit_flips:BitFlips",
     "fuzz": "tests.proofs.fuzz:Fuzz",
     "slow": "tests.proofs.slow:Slow",
+    "kills": "tests.proofs.kills:Kills",
+    "weights": "tests.proofs.weights:Weights",
+    "crash_points": "tests.proofs.crash_point_hits:CrashPoints",
+    "network": "tests.proofs.network:Network",
+    "recovery": "tests.proofs.recovery:Recovery",
 }
 """Name -> module:class; the order is that of `make soak`."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from active_learner.services.restarts import Again, End, Over, Policy, Restarts
+from active_learner.services.restarts import UNDER_FIRE_S, Again, End, Over, Policy, Restarts
 
 TRAINER = Policy(ends_all=True, fatal=(2, 3, 5))
 
@@ -67,3 +67,8 @@ def test_to_be_let_in_forgets_the_refusals() -> None:
 def test_one_whose_knowledge_is_lost_with_it_ends_all() -> None:
     assert after(Policy(may_restart=False), -9) == [End(1, "it cannot go on (signal 9)")]
     assert after(Policy(may_restart=False), 4) == [End(4, "it cannot go on (exit code 4)")]
+
+
+def test_what_is_killed_on_purpose_is_started_again_at_once_as_often_as_it_dies() -> None:
+    assert after(Policy(under_fire=True), *[-9] * 20) == [Again(UNDER_FIRE_S)] * 20
+    assert after(Policy(under_fire=True), 3) == [End(3, "it cannot go on (exit code 3)")]

@@ -1,0 +1,55 @@
+"""`chaos` as a user calls it: a verdict, an exit code, and the user's own run untouched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.up_process import call
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+SMALL = ("trainer.initial_labels=20", "trainer.epochs=3", "validation.path=null")
+
+
+def chaos(folder: Path, *arguments: str, sets: tuple[str, ...] = SMALL) -> tuple[int, str, str]:
+    words = [word for one in sets for word in ("--set", one)]
+    ended = call("chaos", "digits", *words, *arguments, cwd=folder, timeout_s=250)
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def test_an_experiment_survives_and_the_verdict_says_so(tmp_path: Path) -> None:
+    """Kills, a stop and bad links through the proxy; the run folder of `up` is not touched, an earlier chaos is kept."""
+    mine = tmp_path / "runs" / "digits"
+    mine.mkdir(parents=True)
+    (tmp_path / "runs" / "digits-chaos").mkdir()
+    options = ("--kills", "5", "--seed", "4", "--stop-probability", "0.2", "--drop", "0.05", "--cut-every", "4")
+    code, out, errors = chaos(tmp_path, *options)
+    assert code == 0, out + errors
+    assert out.startswith("the chaos of before is kept in")
+    assert "seed 4; 5 attacks on the run in" in out
+    assert out.count("met  ") >= 6
+    assert "MISSED" not in out
+    assert (tmp_path / "runs" / "digits-chaos" / "chaos.log").stat().st_size
+    assert list(mine.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        ("store.url=memory:labels", "labels in memory end with the trainer"),
+        ("labeler={kind: terminal}", "needs a labeler without a person"),
+    ],
+)
+def test_what_cannot_survive_is_refused_before_anything_starts(one: str, words: str, tmp_path: Path) -> None:
+    code, out, errors = chaos(tmp_path, sets=(*SMALL, one))
+    assert code == 3
+    assert words in errors
+    assert out == ""
+
+
+def test_crash_points_are_listed_without_a_configuration(tmp_path: Path) -> None:
+    ended = call("chaos", "--list-points", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert "trainer.answer_after_commit" in ended.stdout
