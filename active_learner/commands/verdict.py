@@ -68,14 +68,6 @@ def recovery(account: Account) -> str:
     return ", ".join(told) or "nobody had to"
 
 
-def weights(result: RoundResult | None, digest: str) -> Goal:
-    """`digest`: of the weights that the run's plans and labels lead to, computed without the run's processes."""
-    words = "the weights are those that an undisturbed run of the same plans gives"
-    if result is None:
-        return Goal(words, "no round was finished", False)
-    return Goal(words, f"{result.digest[:16]} and {digest[:16]}", result.digest == digest)
-
-
 def kept_of(config: Config, folder: Path) -> tuple[list[Kept], list[tuple[Plan, RoundResult | None]]]:
     """Asked answers and plans of the run in `folder`, read from its store when nobody writes there any more."""
     from active_learner.config.sample import resolve

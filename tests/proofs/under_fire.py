@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from active_learner.commands.verdict import kept_of
@@ -21,6 +22,7 @@ from active_learner.results.metrics import METRICS_FILE
 from active_learner.services.chaos import Account
 from active_learner.services.fire import HISTORY_FILE, RARE, Burning, Fire
 from active_learner.services.plan import free_address
+from tests.proofs import parts
 from tests.proofs.base import Say, Tally
 from tests.reference import digest, trained
 
@@ -64,7 +66,9 @@ def inside(program: str) -> list[str]:
 def small(folder: Path, *sets: str) -> Config:
     """The experiment, with a new run folder and a broker of its own."""
     folder.mkdir(exist_ok=True)
-    own = (f"run_dir={folder / 'run'}", f"broker.address={free_address()}")
+    held_out = folder / "held_out.npz"
+    np.savez(held_out, **dict(zip(("X_test", "y_test"), parts.held_out(), strict=True)))
+    own = (f"validation.path={held_out}", f"run_dir={folder / 'run'}", f"broker.address={free_address()}")
     config = loading.load("digits", (*SMALL, *own, *sets))
     run_folder.prepare(config)
     return config

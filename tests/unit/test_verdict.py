@@ -46,12 +46,6 @@ def test_steps_must_follow_one_another_and_be_reached() -> None:
     assert not verdict.steps([]).met
 
 
-def test_other_weights_are_a_miss() -> None:
-    assert verdict.weights(result(plan(1, 1)), "digest").met
-    assert not verdict.weights(result(plan(1, 1)), "other").met
-    assert not verdict.weights(None, "digest").met
-
-
 @pytest.mark.parametrize(
     ("found", "wanted", "misses"),
     [
