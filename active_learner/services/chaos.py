@@ -9,6 +9,7 @@ import signal
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from active_learner.crash_points import VARIABLE as CRASH_AT
 from active_learner.faults.attacks import STOP, Attack
@@ -75,6 +76,12 @@ class Account:
         return found
 
 
+class _Death(NamedTuple):
+    at: float
+    known: frozenset[int]
+    """Sessions that were heard of by then: what they say is no return."""
+
+
 class Chaos:
     """Give `environment` and `ended` to the launcher; then `attack`."""
 
@@ -92,7 +99,8 @@ class Chaos:
         self._armed: dict[str, deque[Attack]] = {}
         """Crash points of the lives that will begin next."""
         self._deaths: dict[str, asyncio.Event] = {}
-        self._died_at: dict[str, float] = {}
+        self._died: dict[str, _Death] = {}
+        self._observer: Observer | None = None
         self._loop = asyncio.get_running_loop()
         self._recovering: asyncio.Task[None] | None = None
 
@@ -108,7 +116,8 @@ class Chaos:
 
     def ended(self, program: str, code: int, last_words: Sequence[str]) -> None:
         """It died."""
-        self._died_at[program] = self._loop.time()
+        known = frozenset[int]() if self._observer is None else self._observer.sessions()
+        self._died[program] = _Death(self._loop.time(), known)
         self._deaths.setdefault(program, asyncio.Event()).set()
         if code not in (KILLED, 0):
             self.account.unexpected.append("\n    ".join([f"{program} ended with {code}:", *last_words[-5:]]))
@@ -117,6 +126,7 @@ class Chaos:
 
     async def attack(self, launcher: Launcher, observer: Observer, deadline: float = float("inf")) -> None:
         """All of them, or those that begin before `deadline` (of the loop's clock)."""
+        self._observer = observer
         for number, attack in enumerate(self._attacks):
             if not attack.at_point:
                 await self._recovered()
@@ -133,13 +143,11 @@ class Chaos:
         blow = Blow(attack)
         await asyncio.sleep(attack.after_s)
         if attack.how == STOP:
-            began = await self._stop_and_go(attack, launcher)
-            old: frozenset[int] = frozenset()
+            death = _Death(await self._stop_and_go(attack, launcher), frozenset())
         else:
-            began = await self._death(blow, launcher)
-            old = observer.sessions()
+            death = await self._death(blow, launcher)
         self.account.blows.append(blow)
-        self._recovering = asyncio.create_task(self._recover(blow, observer, old, began))
+        self._recovering = asyncio.create_task(self._recover(blow, observer, death))
 
     async def _stop_and_go(self, attack: Attack, launcher: Launcher) -> float:
         launcher.signal(attack.program, signal.SIGSTOP)
@@ -147,8 +155,8 @@ class Chaos:
         launcher.signal(attack.program, signal.SIGCONT)
         return self._loop.time()
 
-    async def _death(self, blow: Blow, launcher: Launcher) -> float:
-        """Returns when it died."""
+    async def _death(self, blow: Blow, launcher: Launcher) -> _Death:
+        """Waits until it has died; at a point that may have been before this was asked."""
         attack = blow.attack
         death = self._deaths.setdefault(attack.program, asyncio.Event())
         if attack.at_point:
@@ -159,12 +167,12 @@ class Chaos:
             await _within(death.wait(), PATIENCE_S)
         await self._interrupt(attack.program)
         death.clear()
-        return self._died_at.get(attack.program, self._loop.time())
+        return self._died.get(attack.program, _Death(self._loop.time(), frozenset()))
 
     # --- recovery
 
-    async def _recover(self, blow: Blow, observer: Observer, old: frozenset[int], began: float) -> None:
-        blow.back = await observer.back(blow.attack.program, old, began, GIVEN_UP_S)
+    async def _recover(self, blow: Blow, observer: Observer, death: _Death) -> None:
+        blow.back = await observer.back(blow.attack.program, death.known, death.at, GIVEN_UP_S)
         self._say(f"{self._place()} {blow.attack.told()}: {_told(blow)}")
 
     async def _recovered(self) -> None:

@@ -37,8 +37,12 @@ class _Wait:
         self.spoke: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self.joined: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
-    def is_for(self, program: str, session: int) -> bool:
-        return session not in self.old and self.program in (program, BROKER)
+    def note(self, program: str, session: int, how: str, at: float) -> None:
+        """Somebody was heard or seen."""
+        future = self.spoke if how == "spoke" else self.joined
+        is_it = session not in self.old and self.program in (program, BROKER)
+        if is_it and at >= self.began and not future.done():
+            future.set_result(at)
 
 
 class Observer:
@@ -49,7 +53,8 @@ class Observer:
         """`programs`: role -> name of the program."""
         self._peer, self._rooms, self._programs = peer, rooms, programs
         self._loop = asyncio.get_running_loop()
-        self._sessions: set[int] = set()
+        self._firsts: dict[tuple[str, int, str], float] = {}
+        """Program, session, how -> when it was heard or seen first."""
         self._waits: list[_Wait] = []
 
     async def open(self) -> None:
@@ -63,11 +68,13 @@ class Observer:
 
     def sessions(self) -> frozenset[int]:
         """All that were ever heard of: what a process said before it died does not count as its return."""
-        return frozenset(self._sessions)
+        return frozenset(session for _, session, _ in self._firsts)
 
     async def back(self, program: str, old: Collection[int], began: float, patience_s: float) -> Back | None:
         """When it works again in another session than these; None: not within `patience_s` of `began`."""
         wait = _Wait(program, old, began)
+        for first, at in self._firsts.items():  # it may be back already
+            wait.note(*first, at)
         self._waits.append(wait)
         try:
             return await self._waited(wait, patience_s)
@@ -92,9 +99,7 @@ class Observer:
             self._note(member, "spoke" if member.role == LABELER else "joined")
 
     def _note(self, member: Member, how: str) -> None:
-        self._sessions.add(member.session)
-        program = self._programs.get(member.role, member.role)
+        program, at = self._programs.get(member.role, member.role), self._loop.time()
+        self._firsts.setdefault((program, member.session, how), at)
         for wait in self._waits:
-            future = wait.spoke if how == "spoke" else wait.joined
-            if wait.is_for(program, member.session) and not future.done():
-                future.set_result(self._loop.time())
+            wait.note(program, member.session, how, at)
