@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import re
+import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -52,6 +53,7 @@ def command(
     oracle = make(config, spec, kind, annotator)
     if prelabel is None:
         return asyncio.run(_label(config, oracle, metrics))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is no service: asyncio ends it in order
     return asyncio.run(_prelabel(config, spec, oracle, prelabel))
 
 

@@ -33,6 +33,38 @@ def keep_aside(folder: Path, url: str | None = None) -> Path:
         return run_folder.move_aside(folder)
 
 
+def refuse_taken(folder: Path, url: str) -> None:
+    """A trainer or labeler that was started by hand may have this run. Raises: StoreLocked, with all as it was."""
+    from active_learner.durable.lock import WriterLock
+
+    for store in sorted(_stores(folder, url)):
+        if store.with_name(f"{store.name}.lock").exists():
+            WriterLock(store).release()
+
+
+def has_begun(config: Config) -> bool:
+    """There are labels, questions, plans or weights in the run folder, or what cannot be read."""
+    from active_learner.config.loading import run_dir
+    from active_learner.config.sample import resolve
+    from active_learner.errors import ActiveLearnerError, StoreError
+    from active_learner.results.metrics import METRICS_FILE
+    from active_learner.stores import open_store
+
+    folder = run_dir(config)
+    if (folder / METRICS_FILE).exists() or any((folder / CHECKPOINTS).glob("*")):
+        return True
+    store = open_store(config.store.url, folder)
+    try:
+        store.open(config.name, resolve(config), read_only=True)
+        return bool(store.events() or store.questions() or store.plans())
+    except StoreError as error:
+        return type(error) is not StoreError  # no store yet; one of somebody else's is a subclass
+    except ActiveLearnerError:
+        return True
+    finally:
+        store.close()
+
+
 def must_start_anew(config: Config) -> bool:
     """The folder has a run that no process can go on with: its labels were in the memory of one that has ended."""
     from active_learner.config import loading, run_folder, running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,31 +46,29 @@ def _run(folder: Path) -> dict[str, Any]:
 
     kept = YAML(typ="safe", pure=True).load((folder / loading.RESOLVED).read_text(encoding="utf-8"))
     holder = running.running(folder)
-    last = _last_line(folder / "metrics.jsonl")
+    lines = _lines(folder / "metrics.jsonl")
+    last = lines[-1] if lines else {}
     return {
         "name": kept.get("name") if isinstance(kept, dict) else None,
         "state": f"running (process {holder.get('pid')})" if holder else "stopped",
-        "rounds": last.get("round"),
+        "rounds": len({line.get("round") for line in lines}) or None,
         "labels": last.get("labels"),
         "accuracy": last.get("accuracy"),
         "where": str(folder),
     }
 
 
-def _last_line(metrics: Path) -> dict[str, Any]:
-    """The last whole line: a run that writes right now may have begun another."""
+def _lines(metrics: Path) -> list[dict[str, Any]]:
+    """The whole lines: a run that writes right now may have begun another."""
     try:
-        lines = metrics.read_text(encoding="utf-8").splitlines()
+        texts = metrics.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return {}
-    for text in reversed(lines):
-        try:
-            found = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            return found
-    return {}
+        return []
+    found = []
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(text))
+    return [line for line in found if isinstance(line, dict)]
 
 
 def _said(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -68,6 +69,7 @@ async def _serve(config: Config, goals: Goals, metrics: tuple[str, int] | None, 
 
 def parts_of(config: Config, goals: Goals, *, accept_rollback: bool = False) -> TrainerParts:
     """Everything that the trainer is made of. Raises: ConfigError, BadNetwork, BadSample."""
+    from active_learner.commands.run_folders import has_begun
     from active_learner.config import run_folder
     from active_learner.config.loading import base_dir, run_dir
     from active_learner.config.sample import held_out as held_out_rows
@@ -83,8 +85,9 @@ def parts_of(config: Config, goals: Goals, *, accept_rollback: bool = False) -> 
     held_out = held_out_rows(config)
     loss = load_loss(config.trainer.loss, base_dir(config))
     strategies = {"": load_strategy(config.trainer.strategy, base_dir(config)), "random": load_strategy("random")}
-    for note in run_folder.prepare(config).notes[1:]:  # the first, new or resumed, is in the ready line
-        logging.getLogger(__name__).info(note)
+    notes = run_folder.look(config, lambda: has_begun(config)).notes[
+        1:
+    ]  # the first, new or resumed, is in the ready line
     return TrainerParts(
         config=config,
         spec=spec,
@@ -95,6 +98,16 @@ def parts_of(config: Config, goals: Goals, *, accept_rollback: bool = False) -> 
         run_dir=folder,
         goals=goals,
         write_report=lambda questions, labels: write_report(folder, questions, labels),
+        settle=lambda: _settle(config, notes),
         load_loss=lambda name: load_loss(name, base_dir(config)),
         accept_rollback=accept_rollback,
     )
+
+
+def _settle(config: Config, notes: Sequence[str]) -> None:
+    """The run is this trainer's: what changed is told, and kept for the next start."""
+    from active_learner.config import run_folder
+
+    for note in notes:
+        logging.getLogger(__name__).info(note)
+    run_folder.keep(config)

@@ -109,7 +109,7 @@ def _at(config: Config, address: str) -> Config:
 @contextlib.contextmanager
 def _run_folder(config: Config, new: bool) -> Iterator[list[str]]:
     """The run folder is ours; gives what there is to say about it."""
-    from active_learner.commands.run_folders import keep_aside, must_start_anew, why_anew
+    from active_learner.commands.run_folders import has_begun, keep_aside, must_start_anew, refuse_taken, why_anew
     from active_learner.config import loading, run_folder, running
 
     folder = loading.run_dir(config)
@@ -121,7 +121,8 @@ def _run_folder(config: Config, new: bool) -> Iterator[list[str]]:
     folder.mkdir(parents=True, exist_ok=True)
     claim = running.Running.claim(folder, config.broker.address)
     try:
-        yield [*notes, *run_folder.prepare(config).notes]
+        refuse_taken(folder, config.store.url)
+        yield [*notes, *run_folder.prepare(config, lambda: has_begun(config)).notes]
     finally:
         claim.release()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,14 @@ _OF_STAGE = re.compile(
 """Before a key that a stage of a chain has for itself: it is as fixed as that of `evaluator`."""
 
 
+OF_LABELS = ("name", "sample", "store")
+"""What the store of labels was made with: a run in which nothing happened yet keeps these, and takes other values of the
+other fixed keys. Who mistypes the name of a network at the first start must not need another run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What `prepare` found."""
+    """What `look` and `prepare` found."""
 
     folder: Path
     resumed: bool
@@ -52,20 +57,32 @@ class Prepared:
     """Lines for the person: resumed or new, and keys that changed."""
 
 
-def prepare(config: Config) -> Prepared:
-    """Make the run folder of this configuration, or go on in it, and keep the configuration there.
+def look(config: Config, begun: Callable[[], bool] = lambda: True) -> Prepared:
+    """Whether the run of this configuration can go on in its folder. Changes nothing; `keep` does.
 
+    `begun`: whether labels or weights are there already; it is asked only when a fixed key has changed.
     Raises: ConfigError when a fixed key has changed; WrongStore when the kept configuration cannot be read.
     """
     folder = loading.run_dir(config)
     kept = folder / loading.RESOLVED
-    resumed = kept.is_file()
-    notes = [f"resumes the run in {folder} (--new starts another)" if resumed else f"new run in {folder}"]
-    if resumed:
-        notes.extend(_changes(kept, config))
+    if not kept.is_file():
+        return Prepared(folder, False, (f"new run in {folder}",))
+    first = f"resumes the run in {folder} (--new starts another)"
+    return Prepared(folder, True, (first, *_changes(kept, config, begun)))
+
+
+def keep(config: Config) -> None:
+    """Write the configuration into the run folder: only who has the run may do that. Raises: OSError."""
+    folder = loading.run_dir(config)
     folder.mkdir(parents=True, exist_ok=True)
-    loading.write_resolved(config, kept)
-    return Prepared(folder, resumed, tuple(notes))
+    loading.write_resolved(config, folder / loading.RESOLVED)
+
+
+def prepare(config: Config, begun: Callable[[], bool] = lambda: True) -> Prepared:
+    """`look`, then `keep`. Raises: as these."""
+    found = look(config, begun)
+    keep(config)
+    return found
 
 
 def move_aside(folder: Path) -> Path:
@@ -93,26 +110,29 @@ def kept_store(folder: Path) -> str | None:
     return url if isinstance(url, str) else None
 
 
-def _changes(kept: Path, config: Config) -> list[str]:
+def _changes(kept: Path, config: Config, begun: Callable[[], bool]) -> list[str]:
     """Notes about keys that differ and may. Raises: ConfigError for those that may not."""
     old, new = dict(flat(_load(kept))), dict(flat(loading.plain(config)))
-    allowed, refused = [], []
+    allowed: list[str] = []
+    refused: list[str] = []
+    frozen: list[str] = []
     for key in sorted({*old, *new} - {"run_dir", "folder"}):
         if old.get(key) == new.get(key):
             continue
         text = f"{key}: was {_shown(old, key)}, is {_shown(new, key)}"
         if _is_fixed(key):
-            refused.append(f"{kept}: {text}; a run keeps it: --new starts another run")
+            (refused if _is_fixed(key, OF_LABELS) else frozen).append(text)
         elif not key.startswith("broker."):
-            allowed.append(f"changed since the last start: {text}")
-    if refused:
-        raise ConfigError(refused)
-    return allowed
+            allowed.append(text)
+    if refused or (frozen and begun()):
+        told = sorted([*refused, *frozen])
+        raise ConfigError([f"{kept}: {text}; a run keeps it: --new starts another run" for text in told])
+    return [f"changed since the last start: {text}" for text in sorted([*allowed, *frozen])]
 
 
-def _is_fixed(key: str) -> bool:
+def _is_fixed(key: str, among: Sequence[str] = FIXED) -> bool:
     general = _OF_STAGE.sub("evaluator.", key)
-    return any(general == fixed or general.startswith(f"{fixed}.") for fixed in FIXED)
+    return any(general == fixed or general.startswith(f"{fixed}.") for fixed in among)
 
 
 def _load(path: Path) -> Mapping[str, Any]:

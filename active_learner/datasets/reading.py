@@ -23,6 +23,8 @@ DTYPES = ("uint8", "int8", "int16", "int32", "int64", "float32", "float64")
 KEYS = ("X_train", "y_train", "X_test", "y_test")
 LABEL_COLUMNS = ("label", "y")
 SUFFIXES = (".npz", ".npy", ".csv")
+NPY, ZIP = b"\x93NUM", b"PK\x03\x04"
+"""How npy and npz files begin."""
 UNREADABLE = (
     *(OSError, EOFError, ValueError, csv.Error),
     *(zipfile.BadZipFile, zlib.error, RuntimeError),  # broken, encrypted or oddly compressed archives
@@ -113,6 +115,9 @@ def _parts(file: Path) -> Mapping[str, Features]:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             return _columns(csv.reader(lines))
     with file.open("rb") as stream:
+        if stream.read(len(NPY)) not in (NPY, ZIP):  # numpy would take it for a pickle, and say how to load one
+            raise ValueError(f"it is no {suffix} file of numpy's")
+        stream.seek(0)
         loaded = np.load(stream, allow_pickle=False)
         return {"X_train": loaded} if isinstance(loaded, np.ndarray) else _members(loaded)
 

@@ -83,6 +83,8 @@ class Broker(Service):
         for timer in self._timers.values():
             timer.cancel()
         await self._router.close()
+        if not self._timers:  # it never came up; why, is said by whoever started it
+            return
         LOG.info("broker stopped: %s", told(self.relay.counters))
 
     def readings(self) -> Iterator[Reading]:

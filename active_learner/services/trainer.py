@@ -60,6 +60,8 @@ class TrainerParts:
     run_dir: Path
     goals: Goals
     write_report: Callable[[list[Any], list[Any]], object]
+    settle: Callable[[], None]
+    """Called once the store and the role are this trainer's, and not before: a second one that is refused changes nothing."""
     load_loss: Callable[[str], Loss] | None = None
     """By the name in a plan, which may be another than the configuration's is now; None: every round has `loss`."""
     accept_rollback: bool = False
@@ -88,7 +90,7 @@ class Trainer(Service):
         self._log_number = 0
         self._reported_at = 0.0
         self._ticker: asyncio.TimerHandle | None = None
-        self._is_open = self._is_built = False
+        self._is_open = self._is_built = self._is_settled = False
 
     # --- start and stop
 
@@ -102,6 +104,8 @@ class Trainer(Service):
         self._peer.on_presence = self._ears.presence
         self._peer.on_session = self._session
         await meet(self._peer)
+        self._parts.settle()
+        self._is_settled = True
         for room in dict.fromkeys(self._parts.config.rooms.model_dump().values()):
             await self._peer.join(room)
         self._ears.all_again()
@@ -224,6 +228,8 @@ class Trainer(Service):
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
         try:
+            if not self._is_settled:  # refused: what is here is another trainer's
+                return
             await self._asking.save_pool()
             problem = await self._files.report()
             if problem is not None:

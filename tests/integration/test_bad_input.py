@@ -87,3 +87,56 @@ def test_a_run_folder_of_another_configuration_is_told_with_the_keys(tmp_path: P
         assert keys == ["evaluator.learning_rate", "evaluator.optimizer", "name", "seed"]
         assert "was 1, is 7; a run keeps it: --new starts another run" in ended.stderr
     assert (folder / loading.RESOLVED).read_bytes() == before
+
+
+def test_a_second_trainer_is_refused_and_changes_nothing(hand: Hand) -> None:
+    hand.broker()
+    hand.start("serve", ready=True)
+    kept = hand.run_dir / loading.RESOLVED
+    before = kept.read_bytes()
+    second = hand.start("serve", "--set", "trainer.batch_size=1")
+    assert second.ended() == 5
+    assert "is being written to by process" in second.text
+    assert kept.read_bytes() == before
+    assert call("up", "digits", "--set", "trainer.batch_size=1", cwd=hand.folder).returncode == 5
+    assert kept.read_bytes() == before
+
+
+def test_a_second_trainer_of_another_folder_leaves_no_report_of_a_run_that_never_was(hand: Hand) -> None:
+    hand.broker()
+    hand.start("serve", ready=True)
+    second = hand.start("serve", "--set", "run_dir=elsewhere")
+    assert second.ended() == 5
+    assert not (hand.folder / "elsewhere" / "report.html").exists()
+    assert not (hand.folder / "elsewhere" / loading.RESOLVED).exists()
+
+
+def test_a_network_that_was_mistyped_at_the_first_start_is_mended_in_place(tmp_path: Path) -> None:
+    wrong = call("up", "digits", "--set", "evaluator.network=nowhere:make", cwd=tmp_path)
+    assert wrong.returncode == 3
+    assert "nowhere" in wrong.stderr
+    mended = call("up", "digits", "--rounds", "1", cwd=tmp_path)
+    assert mended.returncode == 0, mended.stderr
+    assert "changed since the last start: evaluator.network: was 'nowhere:make'" in mended.stderr
+    frozen = call("up", "digits", "--set", "evaluator.network=nowhere:make", cwd=tmp_path)
+    assert frozen.returncode == 3
+    assert "a run keeps it: --new starts another run" in frozen.stderr
+
+
+SWALLOWS = """
+import time, torch
+print("importing", flush=True)
+try:
+    time.sleep(60)
+except BaseException:
+    pass
+make = torch.nn.Identity
+"""
+
+
+def test_control_c_while_a_service_starts_ends_it_whatever_is_being_imported(hand: Hand) -> None:
+    (hand.folder / "slow.py").write_text(SWALLOWS, encoding="utf-8")
+    shell = hand.start("evaluator", "--set", "evaluator.network=slow:make")
+    shell.wait_for("importing")
+    assert shell.interrupt()[0] == 130
+    assert "Traceback" not in shell.text

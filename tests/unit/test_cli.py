@@ -126,7 +126,7 @@ def test_runs_lists_name_state_rounds_labels_accuracy_and_place(
     lines = '{"round": 0, "labels": 20, "accuracy": 0.5}\n{"round": 1, "labels": 25, "accuracy": 0.75}\n{"rou'
     (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
     assert cli.run(["runs", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split() == ["digits", "stopped", "1", "25", "0.750", str(folder)]
+    assert capsys.readouterr().out.splitlines()[1].split() == ["digits", "stopped", "2", "25", "0.750", str(folder)]
     assert cli.run(["runs", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["labels"] == 25
 

@@ -114,3 +114,31 @@ def test_others_find_the_broker_where_the_running_up_put_it(tmp_path: Path) -> N
     assert loading.address_of(plain) == "tcp://127.0.0.1:1"
     assert loading.address_of(config(tmp_path, "broker.address=tcp://127.0.0.1:2")) == "tcp://127.0.0.1:2"
     claim.release()
+
+
+def test_before_anything_happened_a_fixed_key_may_still_change(tmp_path: Path) -> None:
+    run_folder.prepare(config(tmp_path))
+    mended = config(tmp_path, "evaluator.network=nets:good")
+    with pytest.raises(ConfigError):
+        run_folder.look(mended, begun=lambda: True)
+    assert run_folder.prepare(mended, begun=lambda: False).notes[1:] == (
+        "changed since the last start: evaluator.network: was 'active_learner.examples.torch_networks:melody', "
+        "is 'nets:good'",
+    )
+    assert run_folder.look(mended).notes[1:] == ()
+
+
+def test_what_the_store_was_made_with_never_changes(tmp_path: Path) -> None:
+    run_folder.prepare(config(tmp_path))
+    with pytest.raises(ConfigError, match=r"sample\.classes"):
+        run_folder.look(config(tmp_path, "sample.classes=7"), begun=lambda: False)
+
+
+def test_to_look_changes_nothing(tmp_path: Path) -> None:
+    run_folder.look(config(tmp_path))
+    assert not (tmp_path / "run").exists()
+    run_folder.prepare(config(tmp_path))
+    kept = tmp_path / "run" / "config.resolved.yaml"
+    before = kept.read_text(encoding="utf-8")
+    run_folder.look(config(tmp_path, "trainer.epochs=3"))
+    assert kept.read_text(encoding="utf-8") == before

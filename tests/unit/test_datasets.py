@@ -169,3 +169,11 @@ def test_a_missing_file_is_told_with_where_it_was_looked_for(tmp_path: Path) -> 
     assert "digit.npz: no such file" in message
     assert str(tmp_path) in message
     assert "shipped: digits" in message
+
+
+@pytest.mark.parametrize("name", ["some.npz", "some.npy"])
+def test_what_is_no_file_of_numpys_is_told_without_a_word_of_pickles(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("some words", encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"it is no .{name[-3:]} file of numpy's") as caught:
+        read_dataset(name, tmp_path)
+    assert "pickle" not in str(caught.value)

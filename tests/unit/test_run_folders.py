@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from active_learner.bench import arms
@@ -88,3 +89,33 @@ def test_a_demo_moves_neither_a_live_run_nor_what_is_no_run_folder(tmp_path: Pat
     claim.release()
     with pytest.raises(ActiveLearnerError, match="is no run folder"):
         arms._keep_aside(tmp_path)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///labels.db", "csv:labels.csv"])
+def test_a_run_has_begun_when_it_has_a_label_a_question_a_plan_or_weights(tmp_path: Path, url: str) -> None:
+    (tmp_path / "exp.yaml").write_text("name: exp\nsample: {shape: [2], dtype: uint8, classes: 2}\n", encoding="utf-8")
+    config = loading.load(str(tmp_path / "exp.yaml"), [f"run_dir={tmp_path / 'run'}", f"store.url={url}"], {})
+    assert not run_folders.has_begun(config)
+    store = open_store(url, tmp_path / "run")
+    store.open("exp", SPEC)
+    store.next_term()
+    assert not run_folders.has_begun(config)
+    store.add_labels(np.zeros((1, 2), np.uint8), [1], "ann", 0.0)
+    store.close()
+    assert run_folders.has_begun(config)
+
+
+def test_weights_alone_are_a_run_that_has_begun(tmp_path: Path) -> None:
+    config = begun(tmp_path, "sqlite:///labels.db")
+    (tmp_path / "run" / "checkpoints" / "evaluator-0000000001.safetensors").write_bytes(b"")
+    assert run_folders.has_begun(config)
+
+
+def test_what_an_up_must_not_take_over_is_told(tmp_path: Path) -> None:
+    begun(tmp_path, "sqlite:///labels.db")
+    store = open_store("sqlite:///labels.db", tmp_path / "run")
+    store.open("exp", SPEC)
+    with pytest.raises(StoreLocked, match="is being written to by process "):
+        run_folders.refuse_taken(tmp_path / "run", "sqlite:///labels.db")
+    store.close()
+    run_folders.refuse_taken(tmp_path / "run", "sqlite:///labels.db")
