@@ -25,19 +25,36 @@ from active_learner.bench.processes import broker_process, context
 from active_learner.services.pinging import ping
 from protocol.codec import decode, encode
 from protocol.envelope import CHECKSUM_OFFSET, KIND_OFFSET, PREFIX_SIZE, sender_of
-from protocol.messages import Candidates, Control, Hello, Join, Joined, LogLine, Message, Unknown, Welcome
+from protocol.messages import (
+    Candidates,
+    Control,
+    Hello,
+    Join,
+    Joined,
+    LogLine,
+    Message,
+    Ping,
+    Pong,
+    Unknown,
+    Welcome,
+)
 
 EXPERIMENT, ROOM = "load", "load/crowd"
 FRAME_BYTES = 1000
 FIRST_NUMBER = 2**16
 """From here to 2**32 msgpack writes numbers in five bytes, so that a frame is changed in place."""
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 10_000
+"""Silence that ends a session: the broker says PROBE every quarter second to who says nothing."""
+PATIENCE_S = 60.0
+"""For a report, beyond the time of sending."""
 HEARTBEATS = ((zmq.HEARTBEAT_IVL, 250), (zmq.HEARTBEAT_TIMEOUT, 600_000))
 """A reader whose own queue is full does not read the broker's PING, which stands behind the messages: it is alive by its own,
 and must not take the broker for dead. What happens to one without (it is gone after 1.25 s) is another matter."""
 OWN_QUEUE = 50
 """Messages that ZeroMQ keeps in a peer's own process: few, so that what is sent is with the broker, and what is not read too."""
 PACE_S = 0.001
+BURST = 500
+"""Sent without a look at the clock: a sender that fell behind must still end in time."""
 SLOW_S = 0.01
 """Rest of a slow reader after each message."""
 PING_S = 0.002
@@ -75,9 +92,9 @@ class RawPeer:
                 return answer
 
     def receive(self) -> list[bytes]:
-        """Raises: SessionLost, RuntimeError when nothing comes."""
+        """Raises: SessionLost."""
         if not self.socket.poll(TIMEOUT_MS):
-            raise RuntimeError(f"nothing from the broker for {TIMEOUT_MS / 1000:.0f} s")
+            raise SessionLost(f"nothing from the broker for {TIMEOUT_MS / 1000:.0f} s")
         frames = self.socket.recv_multipart()
         if frames[0][KIND_OFFSET] == Unknown.KIND:
             raise SessionLost
@@ -87,11 +104,6 @@ class RawPeer:
         """Returns when all is sent: a process of multiprocessing ends without waiting for that."""
         self.socket.close()
         zmq.Context.instance().term()
-
-    def check(self) -> None:
-        """Who only sends looks at what came meanwhile. Raises: SessionLost."""
-        while self.socket.poll(0):
-            self.receive()
 
     def say(self, message: Message, room: str) -> None:
         self.socket.send_multipart(encode(message, room=room, session=self.session))
@@ -126,7 +138,7 @@ def send(port: int, name: str, rate: float, seconds: float, gates: Any, results:
     begun, sent, put = time.perf_counter(), 0, peer.socket.send
     while (passed := time.perf_counter() - begun) < seconds:
         due = int(rate * passed) - sent
-        for _ in range(due):
+        for _ in range(min(due, BURST)):
             put(numbered.with_number(sent))  # waits when the broker does not take it: nothing is lost here
             sent += 1
         time.sleep(PACE_S)
@@ -147,11 +159,11 @@ def push(port: int, name: str, messages: int, gates: Any, results: Any) -> None:
 
 
 def _all_sent(peer: RawPeer, name: str, sent: int, seconds: float, gates: Any, results: Any) -> None:
-    """Tell it, and say at the release that this was all."""
+    """Tell it, and say at the release that this was all; the PONG behind it says that the broker has it."""
     results.put((name, {"sent": sent, "seconds": seconds}))
     gates["release"].wait()
-    peer.check()
     peer.say(Control("crowd", "end"), ROOM)
+    peer.asked(Ping("end"), Pong)
     peer.close()
 
 
@@ -247,7 +259,7 @@ class Crowd:
 
 def crowd(readers: dict[str, str], rate: float, seconds: float, senders: int = 1) -> Crowd:
     """`readers`: name -> how it reads ("all", "slow", "stopped"). Raises: SessionLost, RuntimeError."""
-    return _run(readers, [(send, rate / senders, seconds)] * senders)
+    return _run(readers, [(send, rate / senders, seconds)] * senders, seconds)
 
 
 def flood(readers: dict[str, str], megabytes: int) -> Crowd:
@@ -255,7 +267,7 @@ def flood(readers: dict[str, str], megabytes: int) -> Crowd:
     return _run(readers, [(push, megabytes)])
 
 
-def _run(readers: dict[str, str], sending: Sequence[tuple[Any, ...]]) -> Crowd:
+def _run(readers: dict[str, str], sending: Sequence[tuple[Any, ...]], seconds: float = 0.0) -> Crowd:
     with broker_process() as (port, pid):
         senders = {
             f"sender{number}": (role, port, f"sender{number}", *rest) for number, (role, *rest) in enumerate(sending)
@@ -267,7 +279,7 @@ def _run(readers: dict[str, str], sending: Sequence[tuple[Any, ...]]) -> Crowd:
             **senders,
         }
         gates: dict[str, Any] = {"go": context.Event(), "release": context.Event(), "senders": len(senders)}
-        with _started(roles, gates) as heard:
+        with _started(roles, gates, seconds + PATIENCE_S) as heard:
             heard(roles)
             gates["go"].set()
             reports = heard(senders)
@@ -286,7 +298,9 @@ def _run(readers: dict[str, str], sending: Sequence[tuple[Any, ...]]) -> Crowd:
 
 
 @contextmanager
-def _started(roles: dict[str, tuple[Any, ...]], gates: dict[str, Any]) -> Iterator[Callable[..., dict[str, Report]]]:
+def _started(
+    roles: dict[str, tuple[Any, ...]], gates: dict[str, Any], patience_s: float
+) -> Iterator[Callable[..., dict[str, Report]]]:
     """All in processes of their own; gives what waits for one report of each that is named."""
     results = context.Queue()
     processes = {
@@ -296,7 +310,10 @@ def _started(roles: dict[str, tuple[Any, ...]], gates: dict[str, Any]) -> Iterat
 
     def heard(names: Iterable[str]) -> dict[str, Report]:
         found: dict[str, Report] = {}
-        while set(names) - found.keys():
+        deadline = time.monotonic() + patience_s
+        while lacking := set(names) - found.keys():
+            if time.monotonic() > deadline:
+                raise SessionLost(f"no report of {', '.join(sorted(lacking))} for {patience_s:.0f} s")
             if failed := {name: process.exitcode for name, process in processes.items() if process.exitcode}:
                 what = f"of the load's processes failed: {', '.join(failed)}"
                 raise SessionLost(what) if LOST_CODE in failed.values() else RuntimeError(what)
