@@ -32,6 +32,7 @@ COMMANDS = {
     "init": "Write a small experiment of your own.",
     "runs": "List the run folders.",
     "report": "Write a run's report.html.",
+    "replay": "Train a run again from its plans, and compare the weights.",
     "bench": "Measure.",
     "chaos": "Run a configuration under fire: kills, bad links, cuts.",
     "demo": "Digits: asking by uncertainty against asking at random.",

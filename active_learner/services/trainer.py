@@ -25,6 +25,8 @@ from active_learner.core.training import TrainingMachine
 from active_learner.losses.base import Loss
 from active_learner.peer import Peer
 from active_learner.services.asking_shell import AskingShell
+from active_learner.services.dead_letters import FILE as DEAD_LETTERS
+from active_learner.services.dead_letters import DeadLetters
 from active_learner.services.goals import Goals, result_line
 from active_learner.services.label_book import History, LabelBook
 from active_learner.services.pump import Surroundings
@@ -195,7 +197,16 @@ class Trainer(Service):
             outside=outside,
             on_round=self._want_round,
         )
-        self._ears = TrainerEars(config, self._peer, self._asking, self._training, self._board, self.fail)
+        dead_letters = DeadLetters(parts.run_dir / DEAD_LETTERS)
+        dead_letters.open()
+        shells = (self._asking, self._training)
+        self._ears = TrainerEars(config, self._peer, *shells, self._board, self.fail, dead_letters)
+
+    def fail(self, error: BaseException) -> None:
+        """And a message that made it fail twice is not heard a third time, by this process or the next."""
+        if self._is_built:
+            self._ears.blame(error)
+        super().fail(error)
 
     def readings(self) -> Iterator[Reading]:
         if self._is_built:

@@ -14,9 +14,10 @@ from typing import Any
 
 from active_learner.config.schema import Config
 from active_learner.core import asking_events, training_events
-from active_learner.errors import WrongStore
+from active_learner.errors import ActiveLearnerError, WrongStore
 from active_learner.peer import Peer, Received
 from active_learner.services.asking_shell import AskingShell
+from active_learner.services.dead_letters import DeadLetters
 from active_learner.services.status_board import StatusBoard
 from active_learner.services.training_shell import TrainingShell
 from protocol.errors import RefusalCode
@@ -54,10 +55,13 @@ class TrainerEars:
         training: TrainingShell,
         board: StatusBoard,
         fail: Callable[[BaseException], None],
+        dead_letters: DeadLetters | None = None,
     ) -> None:
         self._rooms, self._stages = config.rooms, config.trainer.stages
         self._peer, self._asking, self._training, self._board, self._fail = peer, asking, training, board, fail
         self.counters: Counter[str] = Counter()
+        self._dead_letters = dead_letters
+        self._present: tuple[Message, str] | None = None
         self._dropped: dict[str, int] = {}
         first, last = {self._stages[0]}, {self._stages[-1]}
         stages = set(self._stages)
@@ -86,13 +90,27 @@ class TrainerEars:
         if sender is None or sender.role not in roles:
             self.counters["wrong_role"] += 1
             return
+        if self._dead_letters is not None and self._dead_letters.is_dead(message):
+            self.counters["dead_letters"] += 1
+            return
+        self._present = (message, sender.name)
         try:
             hear(message, received)
         except MemoryError:  # not the message's fault: ends the process (bounds.py), and another one takes over
             raise
-        except Exception:  # a message that we cannot cope with: our bug, but its sender's message
+        except Exception as error:  # a message that we cannot cope with: our bug, but its sender's message
             self.counters["unhandled"] += 1
             LOG.exception("a %s of %s could not be handled", type(message).__name__, sender.name)
+            self.blame(error)
+        finally:
+            self._present = None
+
+    def blame(self, error: BaseException) -> None:
+        """Something failed; if a message is being handled, it was that. What a person is told in words is no message's fault."""
+        is_of_message = not isinstance(error, ActiveLearnerError | MemoryError)
+        if self._present is not None and self._dead_letters is not None and is_of_message:
+            message, name = self._present
+            self._dead_letters.blame(message, name, error)
 
     def all_counters(self) -> dict[str, int]:
         """Of the peer, of answers, and of what is not heard."""

@@ -122,7 +122,7 @@ def test_no_input_gradient_is_returned_unasked(make: Callable[..., Backend]) -> 
 
 
 @pytest.mark.parametrize("spoil", ["nan", "infinity", "shape", "other step", "no forward"])
-def test_a_refused_gradient_changes_nothing(make: Callable[..., Backend], spoil: str) -> None:
+def test_row_24_a_refused_gradient_changes_nothing(make: Callable[..., Backend], spoil: str) -> None:
     spoiled, clean = make(), make()
     train(spoiled, 1, 2)
     train(clean, 1, 2)

@@ -23,6 +23,7 @@ ROUNDS = (
     "trainer.epochs=5",
     "trainer.batch_size=8",
     "trainer.resend_s=0.2",
+    "evaluator.checkpoint_s=1000",
     "validation.limit=50",
     f"trainer.loss={HERE}:loss",
 )

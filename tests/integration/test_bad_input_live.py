@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 __all__ = ["by_hand"]
 
 
-def test_no_numbers_in_predictions_or_gradients_halt_training_and_leave_the_weights(
+def test_row_24_no_numbers_in_predictions_or_gradients_halt_training_and_leave_the_weights(
     by_hand: Callable[..., Hand],
 ) -> None:
     """Round 2 is steps 26 to 60. What was mended goes on to the weights of a run in which nothing was wrong."""

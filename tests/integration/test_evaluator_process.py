@@ -145,7 +145,7 @@ def test_killed_between_forward_and_gradient_the_weights_are_those_of_an_undistu
     play(scene)
 
 
-def test_a_second_evaluator_for_the_role_ends_with_exit_code_5_and_sigterm_with_0(processes: Processes) -> None:
+def test_row_27_a_second_evaluator_for_the_role_ends_with_exit_code_5_and_sigterm_with_0(processes: Processes) -> None:
     address = processes.broker()
     first, _ = processes.evaluator(address)
     second, _ = processes.evaluator(address)

@@ -33,7 +33,7 @@ def finish(wire: Wire, disturbed_s: float = 60.0) -> None:
 
 @RUNS
 @given(seed=st.integers(0, 2**32), faults=FAULTS, fused=st.booleans())
-def test_each_step_is_applied_once_and_in_order_whatever_the_network_does(
+def test_rows_16_to_19_each_step_is_applied_once_and_in_order_whatever_the_network_does(
     seed: int, faults: Faults, fused: bool
 ) -> None:
     wire = Wire(Random(seed), faults, rounds=2, fused=fused)
@@ -44,7 +44,9 @@ def test_each_step_is_applied_once_and_in_order_whatever_the_network_does(
 
 @RUNS
 @given(seed=st.integers(0, 2**32), faults=FAULTS)
-def test_a_chain_of_evaluators_comes_to_the_same_weights_in_every_stage(seed: int, faults: Faults) -> None:
+def test_rows_16_to_19_a_chain_of_evaluators_comes_to_the_same_weights_in_every_stage(
+    seed: int, faults: Faults
+) -> None:
     wire = Wire(Random(seed), faults, rounds=2, stages=2)
     finish(wire)
     assert [engine.weights for engine in wire.engines] == reference(2, 2)

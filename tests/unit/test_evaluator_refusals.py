@@ -26,7 +26,7 @@ from tests.unit.test_evaluator_service import (
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (5, 63), (1,) * 8, (100_000, 1)], ids=str)
-def test_arrays_of_any_shape_from_anybody_are_refused_and_the_process_lives(
+def test_row_23_arrays_of_any_shape_from_anybody_are_refused_and_the_process_lives(
     tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
     odd = np.ones(shape, np.uint8)

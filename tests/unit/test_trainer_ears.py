@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -13,6 +15,7 @@ from active_learner.config.schema import Config
 from active_learner.core import training_events
 from active_learner.errors import WrongStore
 from active_learner.peer import Received
+from active_learner.services.dead_letters import LIMIT, DeadLetters
 from active_learner.services.trainer_ears import TrainerEars
 from protocol.messages import (
     Action,
@@ -50,11 +53,11 @@ class Shell:
         raise RuntimeError("our own bug")
 
 
-def ears() -> tuple[TrainerEars, Shell, Shell, list[BaseException]]:
+def ears(dead_letters: DeadLetters | None = None) -> tuple[TrainerEars, Shell, Shell, list[BaseException]]:
     asking, training, failures = Shell(), Shell(), list[BaseException]()
     board: Any = SimpleNamespace(heard=lambda *_: None, presence=lambda *_: None)
     peer: Any = SimpleNamespace(counters={}, reply=lambda *_: True)
-    made = TrainerEars(Config(name="x"), peer, asking, training, board, failures.append)  # type: ignore[arg-type]
+    made = TrainerEars(Config(name="x"), peer, asking, training, board, failures.append, dead_letters)  # type: ignore[arg-type]
     return made, asking, training, failures
 
 
@@ -125,3 +128,85 @@ def test_checkpoints_of_another_run_end_the_trainer_with_advice() -> None:
     (error,) = failures
     assert isinstance(error, WrongStore)
     assert "--new" in str(error)
+
+
+def test_row_28_a_refused_term_is_told_to_the_machine_and_not_as_a_refused_step() -> None:
+    one, _, training, failures = ears()
+    say(
+        one,
+        StepRefused(3, 0, "", "evaluator", "stale_term", "term 3 is over: this evaluator serves term 7"),
+        "evaluator",
+    )
+    (event,) = training.told
+    assert (event.role, event.term, event.text) == ("evaluator", 3, "term 3 is over: this evaluator serves term 7")
+    assert isinstance(event, training_events.Replaced)
+    assert failures == []
+
+
+def poison(number: int = 1) -> Candidates:
+    return Candidates(f"c{number}", "propose", np.full((1, 2), number, np.float32), False)
+
+
+def test_row_49_a_message_that_a_handler_failed_of_twice_is_not_heard_a_third_time_nor_by_the_next_process(
+    tmp_path: Path,
+) -> None:
+    def process() -> TrainerEars:
+        letters = DeadLetters(tmp_path / "dead_letters.json")
+        letters.open()
+        return ears(letters)[0]
+
+    first = process()
+    say(first, poison(), "source", "evolution")
+    assert first.counters == {"unhandled": 1}
+    second = process()
+    for _ in range(3):
+        say(second, poison(), "source", "evolution")
+    assert second.counters == {"unhandled": 1, "dead_letters": 2}
+    third = process()
+    say(third, poison(), "source", "evolution")
+    say(third, poison(2), "source", "evolution")
+    assert third.counters == {"dead_letters": 1, "unhandled": 1}
+    (known, other) = json.loads((tmp_path / "dead_letters.json").read_text()).values()
+    assert known == {"times": 2, "kind": "Candidates", "sender": "source-7", "error": "RuntimeError: our own bug"}
+    assert other["times"] == 1
+
+
+def test_row_49_what_ends_the_process_is_blamed_on_the_message_that_was_heard(tmp_path: Path) -> None:
+    letters = DeadLetters(tmp_path / "dead_letters.json")
+    one, asking, _, _ = ears(letters)
+    answer = Answer("a", "q", "ann", 0, Action.ANSWER, 1, 0.0)
+
+    def fails(*_: Any) -> None:
+        one.blame(KeyError("as the pump does"))
+
+    asking.answer_heard = fails  # type: ignore[method-assign]
+    one.blame(KeyError("nobody spoke"))
+    assert not (tmp_path / "dead_letters.json").exists()
+    for _ in range(3):
+        say(one, answer, "labeler")
+    assert letters.is_dead(answer)
+    assert one.counters == {"dead_letters": 1}
+
+
+def test_row_49_what_is_told_to_a_person_is_no_messages_fault(tmp_path: Path) -> None:
+    one, _, _, failures = ears(DeadLetters(tmp_path / "dead_letters.json"))
+    refusal = StepRefused(1, 0, "", "evaluator", "wrong_run", "evaluator has checkpoints of run b")
+    for _ in range(3):
+        say(one, refusal, "evaluator")
+        one.blame(failures[-1])
+    assert one.counters == {}
+    assert not (tmp_path / "dead_letters.json").exists()
+
+
+def test_the_oldest_dead_letters_are_forgotten_and_a_file_that_is_none_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "dead_letters.json"
+    file.write_text("{torn")
+    letters = DeadLetters(file)
+    letters.open()
+    for number in range(LIMIT + 5):
+        letters.blame(poison(number), "s", ValueError("x"))
+        letters.blame(poison(number), "s", ValueError("x"))
+    again = DeadLetters(file)
+    again.open()
+    assert not again.is_dead(poison(4))
+    assert again.is_dead(poison(5))

@@ -121,7 +121,7 @@ def test_two_trips_send_each_gradient_and_wait_for_applied() -> None:
     assert one.handle(t.AppliedHeard(2, 1, 0.0)) == [t.SendForward(place_of(first, 2))]
 
 
-def test_a_prediction_that_comes_twice_is_used_once() -> None:
+def test_row_16_a_prediction_that_comes_twice_is_used_once() -> None:
     one, _ = stepping()
     one.handle(prediction(1))
     assert one.handle(prediction(1)) == []
@@ -144,7 +144,7 @@ def test_a_prediction_that_comes_twice_is_used_once() -> None:
         t.Refusal("evaluator", 1, 1, "x", 0.0),
     ],
 )
-def test_what_is_stale_changes_only_a_counter(event: t.Event) -> None:
+def test_row_19_what_is_stale_changes_only_a_counter(event: t.Event) -> None:
     one, _ = stepping()
     before = (one.phase, one.applied, one.place)
     assert one.handle(event) == []
@@ -152,7 +152,7 @@ def test_what_is_stale_changes_only_a_counter(event: t.Event) -> None:
     assert one.stale == 1
 
 
-def test_silence_is_answered_by_saying_it_again_with_doubling_waits() -> None:
+def test_row_18_silence_is_answered_by_saying_it_again_with_doubling_waits() -> None:
     one, first = stepping()
     assert one.handle(t.Tick(0.5)) == []
     assert one.handle(t.Tick(1.0)) == [t.SendForward(place_of(first, 1))]
@@ -499,7 +499,7 @@ def in_phase(phase: str) -> TrainingMachine:
 
 
 @pytest.mark.parametrize("phase", ["predicting", "applying", "validating", "promoting", "idle"])
-def test_a_position_that_does_not_fit_leads_to_syncing(phase: str) -> None:
+def test_row_17_a_position_that_does_not_fit_leads_to_syncing(phase: str) -> None:
     one = in_phase(phase)
     assert one.handle(position(0, why="no graph is kept")) == [t.AskPosition(2)]
 
@@ -546,10 +546,11 @@ def test_predictions_that_the_loss_refuses_halt_training_with_words() -> None:
 
 
 @pytest.mark.parametrize("make", [stepping, in_validation, in_promotion])
-def test_a_refusal_of_the_evaluator_halts_training(make: object) -> None:
+def test_row_24_a_refusal_of_the_evaluator_halts_training_and_is_counted(make: object) -> None:
     one, _ = make()  # type: ignore[operator]
     (note,) = one.handle(t.Refusal("evaluator", 2, one.applied + 1, "not finite", 0.0))
     assert isinstance(note, t.Note)
+    assert one.refused == 1
     assert one.phase == "halted"
 
 
