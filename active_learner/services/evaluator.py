@@ -114,8 +114,15 @@ class Evaluator(Service):
         self._writer.close()
         await self._peer.close()
 
+    def counters(self) -> dict[str, int]:
+        """What was absorbed, refused or lost; of the peer, too."""
+        machine = self.machine
+        own = {"checkpoints": machine.checkpoints, "failed_checkpoints": machine.failed_checkpoints}
+        own |= {"wrong_role": machine.unheeded, "too_many": machine.dropped + self.scoring.dropped}
+        return {**own, **self._peer.counters}
+
     def readings(self) -> Iterator[Reading]:
-        yield from counted(self._peer.counters)
+        yield from counted(self.counters())
         yield from gauge("step", self.machine.applied)
         yield from gauge("model_version", self.machine.model_version)
         newest = self._checkpoints.newest()
@@ -129,7 +136,7 @@ class Evaluator(Service):
         message, sender = received.message, received.sender
         if isinstance(message, StatusRequest):
             self._notes += 1
-            self._peer.send(self._rooms.control, tally_line(self._notes, self._peer.name, self._peer.counters))
+            self._peer.send(self._rooms.control, tally_line(self._notes, self._peer.name, self.counters()))
             return
         name, role = (sender.name, sender.role) if sender is not None else ("", "")
         is_scoring = isinstance(message, Candidates) or (

@@ -145,6 +145,7 @@ def test_a_full_disk_costs_a_warning_and_no_step(tmp_path: Path, monkeypatch: py
             told = await trainer.wait(lambda m: isinstance(m, LogLine))
             assert (told.level, "no checkpoint of step 1: OSError" in told.text) == ("warning", True)
             assert "No space left" in told.text
+            assert service.counters()["failed_checkpoints"] == 1
             await trainer.step(2)
         assert (await trainer.position()).applied == 2
         last = 2
