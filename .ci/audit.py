@@ -33,7 +33,9 @@ def main(constraints: str) -> int:
         print(f"audit: NOT RUN for {len(skipped)} of {len(packages)} packages ({skipped[0]['skip_reason']}): {names}")
     if len(packages) < len(pinned):
         print(f"audit: NOT RUN for {len(pinned) - len(packages)} of {len(pinned)} pinned packages")
-    if found or skipped or len(packages) < len(pinned):
+    if not packages:
+        print("audit: NOT RUN: there is nothing to look up")
+    if found or skipped or len(packages) < len(pinned) or not packages:
         return 1
     print(f"audit: {len(packages)} packages, nothing known against them")
     return 0

@@ -2,6 +2,7 @@
 
 ActiveLearnerError               exit 1   failure
 ├── AddressInUse                 exit 1   names the process that holds the port
+├── Unguarded                    exit 1   a broker with keys that would let strangers in
 ├── ConfigError                  exit 3   every problem at once, with file, line and key
 ├── Unreachable                  exit 4   broker or peer not there
 ├── StoreError                   exit 5
@@ -28,6 +29,10 @@ class ActiveLearnerError(Exception):
 
 class AddressInUse(ActiveLearnerError):
     """The port is taken."""
+
+
+class Unguarded(ActiveLearnerError):
+    """A broker with keys cannot keep strangers out, so it must not run."""
 
 
 class ConfigError(ActiveLearnerError):

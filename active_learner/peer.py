@@ -11,15 +11,19 @@ import random
 import secrets
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 
 from active_learner import __version__
 from active_learner.core import session as machine
 from active_learner.core.admission import FIRST_ROOM_KIND
+from active_learner.core.keys import Keys
 from active_learner.core.resends import Resends
 from active_learner.core.session import Session
-from active_learner.errors import ActiveLearnerError, LeaseHeld, Unreachable
-from active_learner.transport import link_to, no_broker
+from active_learner.errors import ActiveLearnerError, Unreachable
+from active_learner.received import Received
+from active_learner.security.key_files import read_keys
+from active_learner.transport import link_to, no_broker, refused
 from active_learner.transport.base import Link
 from protocol import PROTOCOL_VERSION
 from protocol.codec import decode_message, encode
@@ -28,6 +32,8 @@ from protocol.errors import RefusalCode, RemoteProtocolError
 from protocol.limits import MAX_MESSAGE_BYTES
 from protocol.messages import Hello, LogLine, Member, Message, Refused, StatusReport, Undelivered
 from protocol.rooms import check_name, direct, qualified
+
+__all__ = ["Peer", "Received"]
 
 TICK_S = 0.05
 """Between two looks at what is due; a re-send is late by no more."""
@@ -39,15 +45,6 @@ SOFTWARE = f"active-learner {__version__}"
 
 NUMBERED = (StatusReport, LogLine)
 """Telemetry, in which a lost message shows as a gap."""
-
-
-class Received:
-    """A message with where it came from: `room` ("" when direct), `sender` (Member, or None when not known any more)."""
-
-    __slots__ = ("message", "room", "sender", "session")
-
-    def __init__(self, message: Message, room: str, session: int, sender: Member | None) -> None:
-        self.message, self.room, self.session, self.sender = message, room, session, sender
 
 
 class _Asked:
@@ -86,13 +83,17 @@ class Peer:
         address: str = "tcp://127.0.0.1:5570",
         name: str | None = None,
         exclusive: bool = False,
+        keys: Keys | Path | str | None = None,
         connect_timeout_s: float | None = 10.0,
     ) -> None:
-        """`name` None: the role, with random hex behind it unless exclusive. `connect_timeout_s` None: wait for ever.
+        """`name` None: the role, when exclusive; else with random hex behind it, or behind the name of the key.
+        `keys`: what `active-learner keys new` wrote, or the file; None: a broker without keys. `connect_timeout_s` None: wait for ever.
 
-        Raises: LocalProtocolError when a name is not allowed.
+        Raises: LocalProtocolError when a name is not allowed, ConfigError when the file cannot be used.
         """
-        given = name or (role if exclusive else f"{role}-{secrets.token_hex(4)}")
+        own = read_keys(Path(keys)) if isinstance(keys, str | Path) else keys
+        some = f"{role}-" if own is None else f"{own.name}."
+        given = name or (role if exclusive else some + secrets.token_hex(4))
         for text in (experiment, role, given):
             check_name(text)
         self.experiment, self.role, self.name, self.address = experiment, role, given, address
@@ -101,7 +102,7 @@ class Peer:
         self._session = Session(
             Hello(LOWEST_VERSION, PROTOCOL_VERSION, experiment, given, role, exclusive, instance, SOFTWARE)
         )
-        self._link: Link = link_to(address, role)
+        self._link: Link = link_to(address, role, own)
         self._counters: Counter[str] = Counter()
         self._resends = Resends(lambda: random.uniform(0.8, 1.2))
         self._asked: dict[int, _Asked] = {}
@@ -130,7 +131,7 @@ class Peer:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            self.refusal = self.refusal or no_broker(self.address, self._timeout_s or 0.0)
+            self.refusal = self.refusal or no_broker(self.address, self._timeout_s or 0.0, self.trouble)
         except BaseException:
             await self.close("cancelled")
             raise
@@ -166,6 +167,11 @@ class Peer:
     def connected(self) -> bool:
         """Welcomed, and all rooms are joined."""
         return self._session.phase == "ready"
+
+    @property
+    def trouble(self) -> str:
+        """Why the broker does not let us in, as far as the connection knows; empty: nothing is known."""
+        return self._link.trouble
 
     @property
     def counters(self) -> dict[str, int]:
@@ -353,7 +359,7 @@ class Peer:
                 for join in self._joins.pop(room, []):
                     _fail(join, Unreachable(f"the broker refuses room {room} ({code}): {text}"))
             case machine.Rejected(code, text):
-                self.refusal = _refusal(code, text)
+                self.refusal = refused(code, text)
                 self._rejected = code != RefusalCode.LIMIT  # a full broker may have a place in a second
                 self._changed.set()
             case machine.Up():
@@ -385,12 +391,6 @@ class Peer:
         self._members = {number: one for members in self._session.rooms.values() for number, one in members.items()}
         for key in [key for key in self._numbers if key[0] not in self._members]:
             del self._numbers[key]
-
-
-def _refusal(code: str, text: str) -> ActiveLearnerError:
-    if code in (RefusalCode.NAME_TAKEN, RefusalCode.ROLE_TAKEN):
-        return LeaseHeld(text)
-    return Unreachable(f"the broker refuses us ({code}): {text}")
 
 
 def _fail(

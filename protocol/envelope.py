@@ -13,6 +13,7 @@ from zlib import crc32
 from protocol import PROTOCOL_VERSION
 from protocol.errors import LimitExceeded, LocalProtocolError, MalformedFrame, MessageTooLarge, WrongVersion
 from protocol.limits import (
+    LARGEST,
     MAX_FRAMES,
     MAX_HEADER_BYTES,
     MAX_MESSAGE_BYTES,
@@ -96,8 +97,9 @@ def peek(frame: Frame) -> Envelope:
         raise MalformedFrame(f"starts with {magic!r}, expected {MAGIC!r}")
     if not LOWEST_VERSION <= version <= PROTOCOL_VERSION:
         raise WrongVersion(f"version {version}, spoken are {LOWEST_VERSION} to {PROTOCOL_VERSION}")
-    if flags or parts > MAX_RAW_FRAMES or room_size > MAX_ROOM_BYTES or header_size > MAX_HEADER_BYTES:
-        raise _over_limit(flags, parts, room_size, header_size)
+    most_header, most_parts = LARGEST[kind]
+    if flags or parts > most_parts or room_size > MAX_ROOM_BYTES or header_size > most_header:
+        raise _over_limit(kind, flags, parts, room_size, header_size)
     start = PREFIX_SIZE + room_size
     if start + header_size != size:
         raise MalformedFrame(f"first frame has {size} bytes, its lengths add up to {start + header_size}")
@@ -139,10 +141,11 @@ def inspect(frames: Sequence[Frame], limit: int = MAX_MESSAGE_BYTES) -> Envelope
     return envelope
 
 
-def _over_limit(flags: int, parts: int, room_size: int, header_size: int) -> MalformedFrame | LimitExceeded:
+def _over_limit(kind: int, flags: int, parts: int, room_size: int, header_size: int) -> MalformedFrame | LimitExceeded:
     if flags:
         return MalformedFrame(f"flags are {flags:#04x}, this version has none")
+    most_header, most_parts = LARGEST[kind]
     return LimitExceeded(
-        f"{parts} raw frames, room of {room_size} bytes, header of {header_size}; "
-        f"allowed are {MAX_RAW_FRAMES}, {MAX_ROOM_BYTES} and {MAX_HEADER_BYTES}"
+        f"kind {kind}: {parts} raw frames, room of {room_size} bytes, header of {header_size}; "
+        f"allowed are {most_parts}, {MAX_ROOM_BYTES} and {most_header}"
     )

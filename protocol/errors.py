@@ -28,6 +28,8 @@ class RefusalCode(StrEnum):
     MALFORMED = "malformed"
     NOT_MEMBER = "not_member"
     BAD_ROOM = "bad_room"
+    FORBIDDEN = "forbidden"
+    FLOOD = "flood"
     SHAPE = "shape"
     NOT_FINITE = "not_finite"
     STALE_TERM = "stale_term"

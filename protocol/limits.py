@@ -18,6 +18,15 @@ MAX_ROOM_BYTES = 200
 MAX_HEADER_BYTES = 1024 * 1024
 """Holds the longest STATUS_REPORT (below 900 KiB) and three inline arrays with it to spare."""
 
+SMALL_HEADER_BYTES = 2048
+"""Headers without text, list or array: at most five strings of 256 bytes, eight numbers and their names."""
+
+TEXT_HEADER_BYTES = 32 * 1024
+"""Headers with one text of 16 KiB, or a list of 1024 numbers beside it."""
+
+ARRAY_HEADER_BYTES = 256 * 1024
+"""Headers with arrays: at most three inline ones of 64 KiB."""
+
 RAW_FRAME_BYTES = 64 * 1024
 """Arrays from this size on travel as raw frames: below it a copy costs less than a frame."""
 
@@ -47,6 +56,19 @@ MAX_INTEGER = 2**63 - 1
 """Integers fit in a signed 64-bit number in every language."""
 
 MAX_SEQUENCE = 2**32 - 1
+
+KIND_LIMITS: dict[int, tuple[int, int]] = {
+    **dict.fromkeys((1, 2, 4, 6, 9, 10, 12, 19, 23, 25, 26, 27, 31, 33, 34), (SMALL_HEADER_BYTES, 0)),
+    **dict.fromkeys((3, 7, 8, 13, 18, 24, 28, 30, 32, 36), (TEXT_HEADER_BYTES, 0)),
+    **dict.fromkeys((5, 11, 35), (MAX_HEADER_BYTES, 0)),
+    **dict.fromkeys((16, 20, 21, 29), (ARRAY_HEADER_BYTES, 1)),
+    22: (ARRAY_HEADER_BYTES, 2),
+    17: (ARRAY_HEADER_BYTES, 3),
+}
+"""Kind -> largest header and most raw frames: what its fields can hold, so that a HELLO of a megabyte is refused unread."""
+
+LARGEST = tuple(KIND_LIMITS.get(kind, (MAX_HEADER_BYTES, MAX_RAW_FRAMES)) for kind in range(256))
+"""The same for every number that the prefix can carry."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """Experiments, rooms, roles and peers: no "/", "@" or blank, safe as a file name; 63 like a DNS label."""

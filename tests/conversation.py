@@ -6,7 +6,9 @@ from itertools import count
 from typing import Any
 
 from active_learner.core.admission import Limits
-from active_learner.core.membership import Membership, Send
+from active_learner.core.membership import Membership
+from active_learner.core.rights import Grant
+from active_learner.core.telling import Send
 from protocol.codec import decode, encode
 from protocol.messages import Bye, Hello, Join, Message, Probe, Welcome
 
@@ -29,9 +31,9 @@ def hello(name: str, /, **fields: Any) -> Hello:
 class Conversation:
     """Connections are named by strings; PROBEs are left out of what is told unless asked for."""
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, grants: dict[str, Grant] | None = None, **limits: int) -> None:
         numbers = count(101)
-        self.membership = Membership(Limits(**limits), lambda: next(numbers), "broker", "test")
+        self.membership = Membership(Limits(**limits), lambda: next(numbers), "broker", "test", grants)
         self.sessions: dict[str, int] = {}
         self.sequence = 0
 
@@ -44,7 +46,14 @@ class Conversation:
         return self.raw(who, encode(message, room=room, session=number, sequence=self.sequence), at)
 
     def raw(self, who: str, frames: Any, at: float = 0.0) -> list[tuple[str, Message]]:
-        return self._told(self.membership.received(who.encode(), frames, at))
+        return self._told(self.membership.received(who.encode(), frames, at, self.key(who)))
+
+    def key(self, who: str) -> str:
+        """That the connection has; empty: a broker without keys."""
+        return ""
+
+    def grant(self, grants: dict[str, Grant]) -> list[tuple[str, Message]]:
+        return self._told(self.membership.grant(grants))
 
     def tick(self, at: float, probes: bool = False) -> list[tuple[str, Message]]:
         return self._told(self.membership.tick(at), probes)

@@ -78,9 +78,10 @@ def _store(config: Config) -> None:
 
 
 def _broker(config: Config) -> None:
-    from active_learner.services.broker import refuse_public
+    from active_learner.config.loading import key_folder
+    from active_learner.services.doors import doors_of
 
-    refuse_public(config.broker.address)
+    doors_of(config.broker.address, config.broker.keys, key_folder(config))
 
 
 def _source(config: Config) -> None:

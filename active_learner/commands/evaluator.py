@@ -45,7 +45,7 @@ async def _run(config: Config, metrics: tuple[str, int] | None) -> int:
 
 def service_of(config: Config) -> Evaluator:
     """The service, not started. Raises: ConfigError, BadNetwork."""
-    from active_learner.config.loading import address_of, run_dir
+    from active_learner.config.loading import address_of, keys_of, run_dir
     from active_learner.config.stages import as_stage
     from active_learner.core.checkpointing import CheckpointRule
     from active_learner.peer import Peer
@@ -64,6 +64,7 @@ def service_of(config: Config) -> Evaluator:
             name=role,
             exclusive=True,
             address=address_of(config),
+            keys=keys_of(config, role),
             connect_timeout_s=config.broker.connect_timeout_s,
         ),
         backend,

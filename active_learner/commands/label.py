@@ -85,7 +85,7 @@ def _section(config: Config, spec: SampleSpec, kind: str | None) -> SimulatedLab
 
 async def _label(config: Config, oracle: Oracle, metrics: tuple[str, int] | None) -> int:
     from active_learner.bounds import bound_memory
-    from active_learner.config.loading import address_of, outbox_of
+    from active_learner.config.loading import address_of, keys_of, outbox_of
     from active_learner.durable.kept_answers import KeptAnswers
     from active_learner.peer import Peer
     from active_learner.services import shell
@@ -95,6 +95,7 @@ async def _label(config: Config, oracle: Oracle, metrics: tuple[str, int] | None
         experiment=config.name,
         role="labeler",
         address=address_of(config),
+        keys=keys_of(config, "labeler"),
         connect_timeout_s=config.broker.connect_timeout_s,
     )
     bound_memory("labeler.memory_bytes", getattr(config.labeler, "memory_bytes", None))

@@ -50,7 +50,7 @@ def command(
 
 async def _serve(config: Config, goals: Goals, metrics: tuple[str, int] | None, accept_rollback: bool) -> int:
     from active_learner.bounds import bound_memory
-    from active_learner.config.loading import address_of
+    from active_learner.config.loading import address_of, keys_of
     from active_learner.peer import Peer
     from active_learner.services.shell import run
     from active_learner.services.trainer import Trainer
@@ -61,6 +61,7 @@ async def _serve(config: Config, goals: Goals, metrics: tuple[str, int] | None, 
         name="trainer",
         exclusive=True,
         address=address_of(config),
+        keys=keys_of(config, "trainer"),
         connect_timeout_s=config.broker.connect_timeout_s,
     )
     bound_memory("trainer.memory_bytes", config.trainer.memory_bytes)

@@ -75,7 +75,7 @@ async def _run(config: Config, spec: SampleSpec, source: Source, once: bool, met
 
 
 def _service(config: Config, spec: SampleSpec, source: Source, once: bool) -> CandidateSource:
-    from active_learner.config.loading import address_of
+    from active_learner.config.loading import address_of, keys_of
     from active_learner.core.proposing import Proposing
     from active_learner.peer import Peer
     from active_learner.services.candidate_source import ROLE, CandidateSource
@@ -86,6 +86,7 @@ def _service(config: Config, spec: SampleSpec, source: Source, once: bool) -> Ca
             experiment=config.name,
             role=ROLE,
             address=address_of(config),
+            keys=keys_of(config, ROLE),
             connect_timeout_s=config.broker.connect_timeout_s,
         ),
         source,

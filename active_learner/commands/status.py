@@ -27,7 +27,8 @@ def command(config: Config, as_json: bool, watch: bool) -> None:
 
     address = loading.address_of(config)
     answers = asyncio.run(monitor.ask(config, address))
-    _show(answers.report, {"broker": asyncio.run(pinging.broker_counters(address)), **answers.counted}, as_json)
+    broker = asyncio.run(pinging.broker_counters(address, loading.keys_of(config, monitor.ROLE)))
+    _show(answers.report, {"broker": broker, **answers.counted}, as_json)
     if watch:
         follow = monitor.follow(config, address, lambda report: _show_change(report, as_json), connect_timeout_s=5.0)
         try:

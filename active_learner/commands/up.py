@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from active_learner.commands.goals import check_goals, goal_options
+from active_learner.commands.keys import make_own
 from active_learner.commands.options import experiment, rollback_option
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def _attempt(
     from active_learner.config import loading
     from active_learner.services import plan
 
+    make_own(config)
     planned = plan.programs(config, loading.run_dir(config) / loading.RESOLVED, serve, options)
     if metrics is not None:
         planned = plan.with_metrics(planned, metrics)

@@ -18,7 +18,11 @@ from ruamel.yaml import YAML
 import active_learner
 from active_learner.config import layers, problems, running
 from active_learner.config.schema import Config
+from active_learner.core.keys import Keys
 from active_learner.errors import ConfigError
+from active_learner.security.folder import FOLDER
+from active_learner.security.key_files import read_keys
+from active_learner.security.reach import needs_keys
 
 OUTBOX = "outbox"
 """In the run folder."""
@@ -94,6 +98,19 @@ def outbox_of(config: Config, annotator: str) -> Path:
     return folder / f"{annotator}.jsonl"
 
 
+def key_folder(config: Config) -> Path:
+    """Where the keys are, absolute: `broker.key_folder`, or keys in the working directory."""
+    return Path(config.broker.key_folder or FOLDER).expanduser().absolute()
+
+
+def keys_of(config: Config, role: str) -> Keys | None:
+    """The key of this process, when it has that role; None: it needs none. Raises: ConfigError when it needs one and there is
+    none that can be used."""
+    if not needs_keys(address_of(config), config.broker.keys):
+        return None
+    return read_keys(Path(config.broker.key) if config.broker.key else key_folder(config) / f"{role}.key")
+
+
 def plain(config: Config) -> dict[str, Any]:
     """Every key with its value, as dicts, lists and scalars."""
     return config.model_dump(mode="json")
@@ -117,7 +134,9 @@ def to_yaml(values: Mapping[str, Any]) -> str:
 
 def resolved(config: Config) -> dict[str, Any]:
     """As `plain`, made independent of where the file lay: loading it gives the same Config from anywhere."""
-    return {**plain(config), "run_dir": str(run_dir(config)), layers.FOLDER: str(base_dir(config))}
+    values = {**plain(config), "run_dir": str(run_dir(config)), layers.FOLDER: str(base_dir(config))}
+    values["broker"]["key_folder"] = str(key_folder(config))
+    return values
 
 
 def write_resolved(config: Config, path: Path) -> None:

@@ -47,9 +47,26 @@ class BrokerConfig(Section):
         64 * 1024 * 1024, description="bytes kept for a member that does not read; then it is evicted"
     )
     connect_timeout_s: Seconds = Field(30.0, description="who starts waits for the broker that long, then ends with 4")
+    keys: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="auto: whoever comes from another machine needs a key, 127.0.0.1 and localhost need none; on: all do; "
+        "off: only for those two",
+    )
+    key_folder: str | None = Field(
+        None, description="keys of the broker and its peers; None: keys in the working directory"
+    )
+    key: str | None = Field(
+        None, description="file of the key of the process that is started; None: ROLE.key in key_folder"
+    )
     max_sessions: Positive = Field(256, description="peers at once")
     max_rooms: Positive = Field(1024, description="rooms at once")
     memory_bytes: int | None = memory(768 * MIB, "its start and four full queues")
+    rate_messages: Positive = Field(
+        30_000, description="messages a second that one peer may say, twice as many at once; what is above is dropped"
+    )
+    rate_bytes: Positive = Field(
+        512 * 1024 * 1024, description="bytes a second that one peer may say, twice as many at once"
+    )
 
 
 class RoomsConfig(Section):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from active_learner.core.flood import RATE_BYTES, RATE_MESSAGES, Budget
+from active_learner.core.rights import Grant, Rights
+from protocol import PROTOCOL_VERSION
+from protocol.envelope import LOWEST_VERSION
 from protocol.errors import RefusalCode
 from protocol.limits import MAX_MESSAGE_BYTES
 from protocol.messages import Hello, Member
-from protocol.rooms import direct
+from protocol.rooms import direct, is_name
 
 FIRST_ROOM_KIND = 16
 """Kinds below are between a peer and the broker and are never relayed: nobody can forge a PRESENCE."""
@@ -25,6 +29,8 @@ class Limits:
     queue_bytes: int = 64 * 1024 * 1024
     max_sessions: int = 256
     max_rooms: int = 1024
+    rate_messages: int = RATE_MESSAGES
+    rate_bytes: int = RATE_BYTES
 
     def places(self, exclusive: bool) -> int:
         """Sessions up to which a HELLO is let in. The last eighth is kept for exclusive roles: whatever a crowd of others
@@ -70,10 +76,13 @@ class Session:
     number: int
     connection: bytes
     hello: Hello
-    protocol: int
     heard: float
     """When it last said anything."""
     directory: dict[str, Session]
+    rights: Rights
+    budget: Budget
+    key: str
+    """That vouches for it; empty on a broker without keys."""
     rooms: dict[str, Room] = field(default_factory=dict)
     shed: int = 0
     """Messages dropped from its queue."""
@@ -97,10 +106,25 @@ class Challenge:
 
     connection: bytes
     hello: Hello
-    protocol: int
     sequence: int
     """Of the HELLO, for the answer."""
     since: float
+    key: str
+
+
+def problem_with(hello: Hello, grant: Grant | None) -> tuple[RefusalCode, str] | None:
+    """Why nobody, or nobody with a key that has this grant, may say so. None: it may."""
+    if min(hello.protocol_max, PROTOCOL_VERSION) < max(hello.protocol_min, LOWEST_VERSION):
+        text = (
+            f"peer speaks protocol {hello.protocol_min} to {hello.protocol_max}, "
+            f"broker speaks {LOWEST_VERSION} to {PROTOCOL_VERSION}"
+        )
+        return RefusalCode.VERSION, text
+    for what, name in (("experiment", hello.experiment), ("name", hello.name), ("role", hello.role)):
+        if not is_name(name):
+            return RefusalCode.MALFORMED, f"{what} {name!r} is no name"
+    problem = "" if grant is None else grant.problem_with(hello)
+    return (RefusalCode.FORBIDDEN, problem) if problem else None
 
 
 def taken(hello: Hello, holder: Session) -> tuple[RefusalCode, str]:
@@ -110,3 +134,7 @@ def taken(hello: Hello, holder: Session) -> tuple[RefusalCode, str]:
     else:
         code, what = RefusalCode.ROLE_TAKEN, f"role {hello.role!r}"
     return code, f"{what} of experiment {hello.experiment!r} is held by {holder.hello.name!r}, which is alive"
+
+
+def foreign(session: Session, experiment: str) -> str:
+    return f"{experiment} is another experiment than {session.hello.experiment}"

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
-from active_learner.core.membership import Frames, Membership, Send
+from active_learner.core.membership import Membership
+from active_learner.core.rights import Grant
+from active_learner.core.telling import Frames, Send
 from protocol.envelope import KIND_OFFSET, sender_of
 from protocol.messages import (
     Answer,
@@ -137,9 +139,14 @@ class Relay:
     def counters(self) -> dict[str, int]:
         return dict(self.membership.counters)
 
-    def received(self, connection: bytes, frames: Frames, at: float) -> None:
+    def received(self, connection: bytes, frames: Frames, at: float, key: str = "") -> None:
+        """`key`: the public key that the connection has proven; empty on a broker without keys."""
         self._at = at
-        self._run(self.membership.received(connection, frames, at))
+        self._run(self.membership.received(connection, frames, at, key))
+
+    def grant(self, grants: Mapping[str, Grant]) -> None:
+        """The allow-list has changed."""
+        self._run(self.membership.grant(grants))
 
     def tick(self, at: float) -> None:
         """Every quarter second. Queues come first: a dead connection with a queue is not found by a PROBE at its end."""

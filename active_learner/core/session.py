@@ -19,7 +19,7 @@ HELLO_S = 0.25
 """Between two HELLOs without answer: half of the longest wait of the transport before it connects again."""
 
 FULL_S = 1.0
-"""Between two HELLOs to a broker that is full: places become free seldom, and it has enough to do."""
+"""Between two HELLOs to a broker that is full, or does not allow our key: that changes seldom, and it has enough to do."""
 
 PING_S = 0.5
 """Between two PINGs: bounds how long a restarted broker stays unnoticed by a peer that says nothing."""
@@ -242,7 +242,7 @@ class Session(Machine[Event, Command]):
     def _rejected(self, event: Heard) -> list[Command]:
         refused = event.message
         assert isinstance(refused, Refused)
-        if refused.code == RefusalCode.LIMIT:
+        if refused.code in (RefusalCode.LIMIT, RefusalCode.FORBIDDEN):
             self._hello_at = event.at + FULL_S - HELLO_S
         return [Rejected(refused.code, refused.text)]
 

@@ -81,11 +81,11 @@ class AppendFile:
         sync(self._descriptor)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Atomic and durable. Raises: OSError, with the file as it was."""
+def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Atomic and durable. `mode`: of the file, from its first byte on. Raises: OSError, with the file as it was."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from active_learner.config.loading import address_of, outbox_of
+from active_learner.config.loading import address_of, keys_of, outbox_of
 from active_learner.config.schema import Config
 from active_learner.datasets.reading import find_dataset
 from active_learner.examples.starting import start
@@ -22,7 +22,7 @@ async def answer(question: Question, known: dict[bytes, int], outbox: Outbox) ->
 async def main(config: Config) -> None:
     with np.load(find_dataset("digits")) as digits:
         known = {image.tobytes(): int(label) for image, label in zip(digits["X_train"], digits["y_train"], strict=True)}
-    peer = Peer(experiment=config.name, role="labeler", address=address_of(config))
+    peer = Peer(experiment=config.name, role="labeler", address=address_of(config), keys=keys_of(config, "labeler"))
     async with peer, Outbox(peer, outbox_of(config, ANNOTATOR), ANNOTATOR) as outbox:
         await peer.join(config.rooms.control)
         await peer.join(config.rooms.user)

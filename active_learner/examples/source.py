@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 
-from active_learner.config.loading import address_of
+from active_learner.config.loading import address_of, keys_of
 from active_learner.config.schema import Config
 from active_learner.datasets.reading import read_dataset
 from active_learner.examples.starting import start
@@ -25,7 +25,9 @@ async def main(config: Config) -> None:
         if here and where == room and member.role == "trainer":
             trainer_came.set()
 
-    async with Peer(experiment=config.name, role="source", address=address_of(config)) as peer:
+    async with Peer(
+        experiment=config.name, role="source", address=address_of(config), keys=keys_of(config, "source")
+    ) as peer:
         peer.on_presence, peer.on_message = look, lambda heard: None
         await peer.join(config.rooms.control)
         await peer.join(room)

@@ -5,7 +5,7 @@ from active_learner.examples.starting import start  # first: it keeps torch on o
 # isort: split
 import torch
 
-from active_learner.config.loading import address_of, run_dir
+from active_learner.config.loading import address_of, keys_of, run_dir
 from active_learner.config.schema import Config
 from active_learner.examples.torch_networks import digits
 from active_learner.peer import Peer
@@ -47,7 +47,8 @@ class Digits(Network):
 
 
 async def main(config: Config) -> int:
-    peer = Peer(experiment=config.name, role="evaluator", exclusive=True, address=address_of(config))
+    keys = keys_of(config, "evaluator")
+    peer = Peer(experiment=config.name, role="evaluator", exclusive=True, address=address_of(config), keys=keys)
     return await serve_evaluator(peer, Digits(), run_dir(config) / "checkpoints", seed=config.seed)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import secrets
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +18,8 @@ from active_learner.core.membership import QUIET_S, Membership
 from active_learner.core.relay import TOTAL_FACTOR, Relay
 from active_learner.crash_points import reach
 from active_learner.errors import ConfigError
+from active_learner.security.reach import is_public
+from active_learner.services.doors import Doors
 from active_learner.services.shell import Service
 from active_learner.transport.base import Frame, Router
 from protocol.messages import Hello
@@ -50,12 +52,14 @@ class BrokerDefaults(Limits):
 
     address: str = "tcp://127.0.0.1:5570"
     memory_bytes: int | None = MEMORY_BYTES
+    keys: str = "auto"
+    key_folder: str | None = None
 
 
 class Broker(Service):
-    """Relays between peers until it is stopped. `router` is bound by `start`."""
+    """Relays between peers until it is stopped. `router` is bound by `start`. `doors`: of the router; None: without keys."""
 
-    def __init__(self, config: BrokerConfig | BrokerDefaults, router: Router) -> None:
+    def __init__(self, config: BrokerConfig | BrokerDefaults, router: Router, doors: Doors | None = None) -> None:
         super().__init__()
         self._address = config.address
         limits = Limits(
@@ -64,18 +68,26 @@ class Broker(Service):
             queue_bytes=config.queue_bytes,
             max_sessions=config.max_sessions,
             max_rooms=config.max_rooms,
+            rate_messages=config.rate_messages,
+            rate_bytes=config.rate_bytes,
         )
-        membership = Membership(limits, lambda: secrets.randbits(63), secrets.token_hex(8), SOFTWARE)
+        grants = None if doors is None else doors.grants()
+        membership = Membership(limits, lambda: secrets.randbits(63), secrets.token_hex(8), SOFTWARE, grants)
         self.relay = Relay(membership, router.send)
         self._router = router
         self._loop = asyncio.get_running_loop()
         membership.note = Notes(self._loop).say
+        self._doors = doors
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def start(self) -> str:
-        refuse_public(self._address)
+        if self._doors is None:
+            refuse_public(self._address)
         address = await self._router.open(self._received, self._turn)
         reach("broker.bound")
+        if self._doors is not None:
+            self._doors.tell(self.relay.membership.counters, self.relay.membership.note)
+            self._loop.add_signal_handler(signal.SIGHUP, self._look_at_keys, True)
         self._tick()
         return f"broker {address}"
 
@@ -99,9 +111,9 @@ class Broker(Service):
         for session in sessions:
             yield from gauge("member_shed", session.shed or None, membership.who(session.connection))
 
-    def _received(self, connection: bytes, frames: list[Frame]) -> None:
+    def _received(self, connection: bytes, frames: list[Frame], key: str) -> None:
         reach("broker.message_taken")
-        self.relay.received(connection, frames, self._loop.time())
+        self.relay.received(connection, frames, self._loop.time(), key)
         reach("broker.message_relayed")
         if frames[0][3:4] == HELLO:
             reach("broker.hello_answered")
@@ -117,9 +129,15 @@ class Broker(Service):
         del self._timers["flush"]
         self._turn()
 
+    def _look_at_keys(self, surely: bool = False) -> None:
+        """Who was revoked is put out, who is new is let in."""
+        if self._doors is not None and self._doors.look(surely):
+            self.relay.grant(self._doors.grants())
+
     def _tick(self) -> None:
         self._timers["tick"] = self._loop.call_later(QUIET_S, self._tick)
         reach("broker.before_tick")
+        self._look_at_keys()
         self.relay.tick(self._loop.time())
         self._turn()
 
@@ -156,18 +174,8 @@ def bound_broker(config: BrokerConfig | BrokerDefaults) -> None:
 
 def refuse_public(address: str) -> None:
     """Whoever reaches the port may say anything, so it must be this machine. Raises: ConfigError."""
-    host = address.removeprefix("tcp://").rpartition(":")[0]
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if address.startswith("tcp://") and not loopback:
-        raise ConfigError(
-            [
-                f"broker.address: {address} can be reached from other machines, and this version has no keys; "
-                "allowed are 127.0.0.1 and localhost"
-            ]
-        )
+    if is_public(address):
+        raise ConfigError([f"broker.address: {address} can be reached from other machines, so it needs keys"])
 
 
 def told(counters: dict[str, int]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from active_learner.config.loading import keys_of
 from active_learner.config.schema import Config
 from active_learner.errors import Unreachable
 from active_learner.peer import Peer, Received
@@ -23,7 +24,8 @@ OnReport = Callable[[StatusReport], None]
 
 
 def _peer(config: Config, address: str, connect_timeout_s: float | None) -> Peer:
-    return Peer(experiment=config.name, role=ROLE, address=address, connect_timeout_s=connect_timeout_s)
+    keys = keys_of(config, ROLE)
+    return Peer(experiment=config.name, role=ROLE, address=address, keys=keys, connect_timeout_s=connect_timeout_s)
 
 
 @dataclass(frozen=True, slots=True)

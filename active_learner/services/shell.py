@@ -63,8 +63,11 @@ def jitter() -> float:
 
 async def meet(peer: Peer) -> None:
     """Open it, and say so when the broker lets it wait. Raises: as `Peer.open`."""
-    words = "waiting for the broker at %s"
-    telling = asyncio.get_running_loop().call_later(TELL_AFTER_S, LOG.info, words, peer.address)
+
+    def tell() -> None:
+        LOG.info("waiting for the broker at %s%s", peer.address, f": {peer.trouble}" if peer.trouble else "")
+
+    telling = asyncio.get_running_loop().call_later(TELL_AFTER_S, tell)
     try:
         reach("any.before_hello")
         await peer.open()

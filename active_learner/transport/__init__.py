@@ -6,31 +6,34 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from active_learner.errors import Unreachable
+from active_learner.errors import ActiveLearnerError, LeaseHeld, Unreachable
 from active_learner.faults.rules import VARIABLE, parsed
+from protocol.errors import RefusalCode
 
 if TYPE_CHECKING:
-    from active_learner.transport.base import Link, Router
+    from active_learner.core.keys import Keys
+    from active_learner.transport.base import Doorman, Link, Router
 
 VARIANTS: dict[str, str] = {
     "tcp": "active_learner.transport.zmq_link:ZmqLink",
     "memory": "active_learner.transport.memory:MemoryLink",
 }
-"""Scheme -> a peer's link; called with the address."""
+"""Scheme -> a peer's link; called with the address and its keys."""
 
 ROUTERS: dict[str, str] = {
     "tcp": "active_learner.transport.zmq_router:ZmqRouter",
     "memory": "active_learner.transport.memory:MemoryRouter",
 }
-"""Scheme -> the broker's side; called with the address and max_message_bytes."""
+"""Scheme -> the broker's side; called with the address, max_message_bytes and the doorman."""
 
 
-def link_to(address: str, who: str = "") -> Link:
+def link_to(address: str, who: str = "", keys: Keys | None = None) -> Link:
     """The link for the scheme of `address`, not open yet; a bad one where the environment asks for faults, drawn for `who`.
+    `keys` None: to a broker without keys.
 
     Raises: Unreachable when there is none, ConfigError when the faults are not understood.
     """
-    link: Link = _variant(VARIANTS, address)(address)
+    link: Link = _variant(VARIANTS, address)(address, keys)
     faults = os.environ.get(VARIABLE, "")
     return _with_faults(link, faults, who) if faults else link
 
@@ -42,17 +45,29 @@ def _with_faults(link: Link, faults: str, who: str) -> Link:
     return FaultyLink(link, rules, who) if rules.is_any else link
 
 
-def router_at(address: str, max_message_bytes: int) -> Router:
-    """The router for the scheme of `address`, not bound yet. Raises: Unreachable when there is none."""
-    router: Router = _variant(ROUTERS, address)(address, max_message_bytes)
+def router_at(address: str, max_message_bytes: int, doorman: Doorman | None = None) -> Router:
+    """The router for the scheme of `address`, not bound yet. `doorman` None: whoever reaches it gets in.
+
+    Raises: Unreachable when there is none.
+    """
+    router: Router = _variant(ROUTERS, address)(address, max_message_bytes, doorman)
     return router
 
 
-def no_broker(address: str, waited_s: float) -> Unreachable:
-    """What to tell a person when nobody answers."""
+def no_broker(address: str, waited_s: float, trouble: str = "") -> Unreachable:
+    """What to tell a person when nobody answers. `trouble`: of the link."""
+    if trouble:
+        return Unreachable(f"the broker at {address} did not let us in for {waited_s:g} s: {trouble}")
     return Unreachable(
         f"no broker at {address} for {waited_s:g} s: start one with `active-learner broker` or `make run-broker`"
     )
+
+
+def refused(code: str, text: str) -> ActiveLearnerError:
+    """What to tell a person when the broker answers HELLO by REFUSED."""
+    if code in (RefusalCode.NAME_TAKEN, RefusalCode.ROLE_TAKEN):
+        return LeaseHeld(text)
+    return Unreachable(f"the broker refuses us ({code}): {text}")
 
 
 def _variant(table: dict[str, str], address: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
+from active_learner.core.keys import KeyPair
 from active_learner.core.relay import Sent
 
 Frame = bytes | bytearray | memoryview
@@ -15,6 +16,9 @@ OnFrames = Callable[[list[memoryview]], None]
 class Link(ABC):
     """A peer's connection. `on_frames` is called in the event loop's thread for every message, in order; an exception
     from it is the caller's bug. A lost connection is made again by the link itself, silently: sessions are above it."""
+
+    trouble: str = ""
+    """Why the broker does not let us in, or why it cannot be ours, as far as the transport knows; empty: nothing is known."""
 
     @abstractmethod
     async def open(self, on_frames: OnFrames) -> None:
@@ -29,7 +33,23 @@ class Link(ABC):
         """Flush for a bounded time, then stop. Twice is once."""
 
 
-OnMessage = Callable[[bytes, list[Frame]], None]
+OnMessage = Callable[[bytes, list[Frame], str], None]
+"""Connection, frames, and the public key that its owner has proven (empty on a router without keys)."""
+
+
+class Doorman(ABC):
+    """Decides who may connect to a router with keys."""
+
+    pair: KeyPair
+    """The broker's own."""
+
+    @abstractmethod
+    def admits(self, public: str, address: str) -> bool:
+        """Whether the owner of this key, proven, may connect from there."""
+
+    @abstractmethod
+    def failed(self, why: str) -> None:
+        """A connection did not come about, for another reason than `admits`."""
 
 
 class Router(ABC):
@@ -37,9 +57,9 @@ class Router(ABC):
 
     @abstractmethod
     async def open(self, on_message: OnMessage, on_turn: Callable[[], None]) -> str:
-        """Bind; returns the address with the port in it. `on_message` is called in the event loop's thread with the
-        connection and the frames of each message, in order; `on_turn` when a turn of messages is over, and when a full
-        connection may take more. Raises: AddressInUse, Unreachable."""
+        """Bind; returns the address with the port in it. `on_message` is called in the event loop's thread for each
+        message, in order; `on_turn` when a turn of messages is over, and when a full connection may take more.
+        Raises: AddressInUse, Unreachable; Unguarded when there are keys and strangers get in all the same."""
 
     @abstractmethod
     def send(self, connection: bytes, frames: Frames) -> Sent:

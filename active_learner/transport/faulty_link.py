@@ -23,6 +23,10 @@ class FaultyLink(Link):
         self._on_frames: OnFrames | None = None
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def trouble(self) -> str:  # type: ignore[override]
+        return self._inner.trouble
+
     async def open(self, on_frames: OnFrames) -> None:
         LOG.warning("faults are on (%s): messages are lost, repeated and late: %s", VARIABLE, self._rules.told())
         self._loop = asyncio.get_running_loop()

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from itertools import count
 
 from active_learner.core.admission import Limits
+from active_learner.core.keys import Keys
 from active_learner.core.membership import QUIET_S, Membership
 from active_learner.core.relay import Relay, Sent
 from active_learner.errors import AddressInUse
-from active_learner.transport.base import Frame, Frames, Link, OnFrames, OnMessage, Router
+from active_learner.transport.base import Doorman, Frame, Frames, Link, OnFrames, OnMessage, Router
 from protocol.limits import MAX_MESSAGE_BYTES
 
 OUTBOX_MESSAGES = 32
@@ -27,12 +28,17 @@ _numbers = count(1)
 
 
 class MemoryRouter(Router):
-    """`address`: memory://NAME; an empty name chooses a free one."""
+    """`address`: memory://NAME; an empty name chooses a free one. A key is believed without proof: all are of one process."""
 
-    def __init__(self, address: str = "memory://", max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+    def __init__(
+        self,
+        address: str = "memory://",
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        doorman: Doorman | None = None,
+    ) -> None:
         name = address.removeprefix("memory://") or f"broker-{next(_numbers)}"
         self.address = f"memory://{name}"
-        self._max_message_bytes = max_message_bytes
+        self._max_message_bytes, self._doorman = max_message_bytes, doorman
         self._links: dict[bytes, MemoryLink] = {}
         self._connections = count(1)
 
@@ -56,9 +62,15 @@ class MemoryRouter(Router):
         """A message from a link. One that is too large costs its connection, as with ZeroMQ's MAXMSGSIZE."""
         if any(len(frame) > self._max_message_bytes for frame in frames):
             self.disconnect(connection)
-        elif connection in self._links:
-            self._on_message(connection, frames)
+        elif connection in self._links and self._admits(self._links[connection]):
+            self._on_message(connection, frames, self._links[connection].key)
             self._on_turn()
+
+    def _admits(self, link: MemoryLink) -> bool:
+        if self._doorman is None or self._doorman.admits(link.key, "memory"):
+            return True
+        link.trouble = "the broker does not allow our key" if link.key else "the broker wants a key"
+        return False
 
     def send(self, connection: bytes, frames: Frames) -> Sent:
         link = self._links.get(connection)
@@ -82,8 +94,9 @@ class MemoryRouter(Router):
 class MemoryLink(Link):
     """`address`: memory://NAME of a broker in this process, which need not be there yet."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, keys: Keys | None = None) -> None:
         self._address = address
+        self.key = keys.pair.public if keys is not None else ""
         self._inbox: deque[list[Frame]] = deque()
         self._on_frames: OnFrames | None = None
         self._router: MemoryRouter | None = None
@@ -174,8 +187,8 @@ class MemoryBroker:
     def link(self) -> MemoryLink:
         return MemoryLink(self.address)
 
-    def _received(self, connection: bytes, frames: list[Frame]) -> None:
-        self.relay.received(connection, frames, self._loop.time())
+    def _received(self, connection: bytes, frames: list[Frame], key: str) -> None:
+        self.relay.received(connection, frames, self._loop.time(), key)
 
     def _tick(self) -> None:
         self.relay.tick(self._loop.time())

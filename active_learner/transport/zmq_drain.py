@@ -87,3 +87,29 @@ def unchecked_send(socket: Socket) -> Callable[..., Any]:
     """ZeroMQ's own send: pyzmq's adds as much time as ZeroMQ takes, for options that are not used here."""
     put: Callable[..., Any] = super(zmq.Socket, socket).send
     return put
+
+
+class Watch:
+    """Calls `take(socket)` for whatever comes, until it raises zmq.Again; for sockets on which little is said."""
+
+    def __init__(self, socket: Socket, take: Callable[[Socket], None]) -> None:
+        self._socket, self._take = socket, take
+        self._loop = asyncio.get_running_loop()
+        self._descriptor = int(socket.getsockopt(zmq.FD))
+        self._loop.add_reader(self._descriptor, self._run)
+        self._loop.call_soon(self._run)
+
+    def close(self) -> None:
+        """Ends the socket."""
+        self._loop.remove_reader(self._descriptor)
+        self._socket.close(0)
+
+    def _run(self) -> None:
+        for _ in range(TURN_MESSAGES):
+            if self._socket.closed:
+                return
+            try:
+                self._take(self._socket)
+            except zmq.Again:
+                return
+        self._loop.call_soon(self._run)

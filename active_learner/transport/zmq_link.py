@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 import zmq
 
+from active_learner.core.keys import Keys
 from active_learner.transport.base import Frames, Link, OnFrames
+from active_learner.transport.zmq_curve import as_client
 from active_learner.transport.zmq_drain import NOBLOCK, SNDMORE, Drain, Socket, unchecked_send
+from active_learner.transport.zmq_handshakes import Handshake, Handshakes
 from protocol.limits import MAX_MESSAGE_BYTES
 
 LINGER_MS = 500
@@ -19,12 +25,37 @@ HEARTBEAT_MS = (500, 1500)
 
 OUTBOX_MESSAGES = 1000
 
+DENIED_S = 1.0
+"""To the next attempt after a handshake that failed: the key may be put on the list, the broker get other keys."""
+
+_BROKE = "the connection broke before it was made: is that a broker?"
+
+WITHOUT_KEYS = {
+    Handshake.NOT_ALLOWED: "it does not allow us",
+    Handshake.ONE_SIDE_ONLY: "it wants a key, and we have none (broker.keys: on, and broker.key)",
+    Handshake.WRONG_KEY: _BROKE,
+    Handshake.GARBLED: _BROKE,
+    Handshake.BROKEN: "it wants a key, and we have none, or it is no broker (broker.keys: on, and broker.key)",
+}
+WITH_KEYS = {
+    Handshake.NOT_ALLOWED: "it does not allow our key (`active-learner keys list` there: is it on the list, and not revoked?)",
+    Handshake.ONE_SIDE_ONLY: "it has no keys, and we have (broker.keys: on there, or off here)",
+    Handshake.WRONG_KEY: _BROKE,
+    Handshake.GARBLED: _BROKE,
+    Handshake.BROKEN: "it has another key than the one in our key file, or none, or it is no broker",
+}
+"""What a failed handshake means to a peer, in words for a person. Of two sides of which only one has keys either may hang up
+first, and the other is then only told that the connection broke."""
+
 
 class ZmqLink(Link):
-    """`address`: tcp://host:port. Only a live connection takes messages: nothing of an old session is sent to a new broker."""
+    """`address`: tcp://host:port. Only a live connection takes messages: nothing of an old session is sent to a new broker.
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    With `keys` the connection is encrypted, and only to the broker whose key they name.
+    """
+
+    def __init__(self, address: str, keys: Keys | None = None) -> None:
+        self._address, self._keys = address, keys
         self._drain: Drain[list[memoryview]] | None = None
 
     async def open(self, on_frames: OnFrames) -> None:
@@ -41,9 +72,29 @@ class ZmqLink(Link):
             (zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES),
         ):
             socket.setsockopt(option, value)
+        if self._keys is not None:
+            as_client(socket, self._keys.pair, self._keys.broker)
+        self._handshakes = Handshakes(socket, self._ended)
         socket.connect(self._address)
+        self._socket = socket
         self._put = unchecked_send(socket)
         self._drain = Drain(context, socket, receive, on_frames)
+
+    def _ended(self, how: Handshake) -> None:
+        """A handshake is over. ZeroMQ tries one that broke again by itself; one that it has understood and that failed, never."""
+        if how is Handshake.DONE:
+            self.trouble = ""
+        elif how is not Handshake.BROKEN or not self.trouble:  # of two sides that differ, who hangs up first tells less
+            self.trouble = (WITH_KEYS if self._keys else WITHOUT_KEYS)[how]
+        if how not in (Handshake.DONE, Handshake.BROKEN):
+            asyncio.get_running_loop().call_later(DENIED_S, self._connect_again)
+
+    def _connect_again(self) -> None:
+        if self._drain is not None:
+            with suppress(zmq.ZMQError):  # ENOENT: ZeroMQ has given the connection up altogether
+                self._socket.disconnect(self._address)
+            self._socket.connect(self._address)
+            self._drain.look_again()
 
     def send(self, frames: Frames) -> bool:
         """Copies the frames: their arrays may change afterwards."""
@@ -64,6 +115,7 @@ class ZmqLink(Link):
     async def close(self) -> None:
         drain, self._drain = self._drain, None
         if drain is not None:
+            self._handshakes.close()
             await drain.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 
@@ -10,10 +11,15 @@ import zmq
 from active_learner.core.relay import Sent
 from active_learner.crash_points import reach
 from active_learner.errors import AddressInUse, Unreachable
-from active_learner.transport.base import Frame, Frames, OnMessage, Router
+from active_learner.transport.base import Doorman, Frame, Frames, OnMessage, Router
 from active_learner.transport.ports import holder_of
+from active_learner.transport.zmq_curve import Zap, as_server, check_library, prove
 from active_learner.transport.zmq_drain import NOBLOCK, SNDMORE, Drain, Socket, unchecked_send
+from active_learner.transport.zmq_handshakes import Handshake, Handshakes
+from protocol.codec import encode
+from protocol.errors import RefusalCode
 from protocol.limits import MAX_FRAMES, MAX_MESSAGE_BYTES, RAW_FRAME_BYTES
+from protocol.messages import Refused
 
 HEARTBEAT_MS = (250, 1000)
 """A stopped peer is found after at most 250 + 1000 ms, and announced by the next PROBE: within 2 s, on a loaded machine too."""
@@ -26,6 +32,16 @@ LARGE_BYTES = RAW_FRAME_BYTES
 
 IN_FLIGHT_BYTES = 8 * 1024 * 1024
 """Large frames that ZeroMQ holds for one connection; beyond it the connection is full. One message always goes."""
+
+
+OWN_ID = encode(
+    Refused(
+        RefusalCode.MALFORMED,
+        "the socket has a routing id of its own (ZMQ_ROUTING_ID, ZMQ_IDENTITY); of two with the same, ZeroMQ hears only one: "
+        "leave it unset",
+    )
+)
+"""What such a peer is told to whatever it says."""
 
 
 class Flight:
@@ -48,11 +64,15 @@ class Flight:
 
 
 class ZmqRouter(Router):
-    """`address`: tcp://host:port, port 0 chooses a free one."""
+    """`address`: tcp://host:port, port 0 chooses a free one. With a `doorman` only keys that he admits get in."""
 
-    def __init__(self, address: str, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
-        self._address, self._max_message_bytes = address, max_message_bytes
-        self._drain: Drain[tuple[bytes, list[Frame]]] | None = None
+    def __init__(
+        self, address: str, max_message_bytes: int = MAX_MESSAGE_BYTES, doorman: Doorman | None = None
+    ) -> None:
+        self._address, self._max_message_bytes, self._doorman = address, max_message_bytes, doorman
+        self._drain: Drain[tuple[bytes, list[Frame], str]] | None = None
+        self._zap: Zap | None = None
+        self._handshakes: Handshakes | None = None
         self._flights: dict[bytes, Flight] = {}
 
     async def open(self, on_message: OnMessage, on_turn: Callable[[], None]) -> str:
@@ -68,14 +88,41 @@ class ZmqRouter(Router):
         ):
             socket.setsockopt(option, value)
         try:
+            if self._doorman is not None:
+                check_library()
+                self._zap = Zap(context, self._doorman)
+                as_server(socket, self._doorman.pair)
             self._bind(socket)
+            endpoint = str(socket.getsockopt_string(zmq.LAST_ENDPOINT))
+            if self._doorman is not None:
+                await self._guard(context, socket, endpoint, self._doorman)
         except BaseException:
+            self._end_guard()
             socket.close()
             context.term()
             raise
         self._put = unchecked_send(socket)
-        self._drain = Drain(context, socket, receive, lambda message: on_message(*message), on_turn)
-        return str(socket.getsockopt_string(zmq.LAST_ENDPOINT))
+        take = receive if self._doorman is None else receive_with_key
+        self._drain = Drain(context, socket, take, lambda message: self._deliver(on_message, *message), on_turn)
+        return endpoint
+
+    def _deliver(self, on_message: OnMessage, connection: bytes, frames: list[Frame], key: str) -> None:
+        if connection[0]:  # a routing id of the peer's own: those that ZeroMQ makes begin with a zero byte
+            self.send(connection, OWN_ID)
+        else:
+            on_message(connection, frames, key)
+
+    async def _guard(self, context: zmq.Context[Socket], socket: Socket, endpoint: str, doorman: Doorman) -> None:
+        """Nobody is heard before this is over. Raises: Unguarded."""
+        own = re.sub(r"//(0\.0\.0\.0|\[::\]):", "//127.0.0.1:", endpoint)
+        await prove(context, own, doorman.pair.public)
+        self._handshakes = Handshakes(socket, lambda how: _tell(doorman, how), successes=False)
+
+    def _end_guard(self) -> None:
+        for one in (self._handshakes, self._zap):
+            if one is not None:
+                one.close()
+        self._handshakes = self._zap = None
 
     def _bind(self, socket: Socket) -> None:
         try:
@@ -137,20 +184,37 @@ class ZmqRouter(Router):
     async def close(self) -> None:
         drain, self._drain = self._drain, None
         if drain is not None:
+            self._end_guard()
             await drain.close()
 
 
-def receive(socket: Socket) -> tuple[bytes, list[Frame]]:
-    """The connection and the frames of the next message; of too many, one more than allowed is kept.
+def _tell(doorman: Doorman, how: Handshake) -> None:
+    if how is not Handshake.NOT_ALLOWED:  # he has refused that one himself
+        doorman.failed(how)
+
+
+def receive(socket: Socket) -> tuple[bytes, list[Frame], str]:
+    """The connection, the frames of the next message, and no key; of too many, one more than allowed is kept.
 
     The first frame is copied, it will be read and is small. The others stay in ZeroMQ's own memory.
     Raises: zmq.Again when there is none.
     """
     connection = socket.recv(NOBLOCK)
     frame = socket.recv(NOBLOCK, copy=False)
+    return connection, _rest(socket, frame), ""
+
+
+def receive_with_key(socket: Socket) -> tuple[bytes, list[Frame], str]:
+    """As `receive`, with the key that the handshake has proven: ZeroMQ keeps it with each frame of the connection."""
+    connection = socket.recv(NOBLOCK)
+    frame = socket.recv(NOBLOCK, copy=False)
+    return connection, _rest(socket, frame), str(frame.get("User-Id"))
+
+
+def _rest(socket: Socket, frame: zmq.Frame) -> list[Frame]:
     frames: list[Frame] = [frame.bytes]
     while frame.more:
         frame = socket.recv(NOBLOCK, copy=False)
         if len(frames) <= MAX_FRAMES:
             frames.append(frame.buffer)
-    return connection, frames
+    return frames

@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 
 from active_learner.config.schema import BrokerConfig
+from active_learner.core.keys import Keys
 from active_learner.errors import AddressInUse, Unreachable
 from active_learner.services.broker import Broker
 from active_learner.transport import ROUTERS, VARIANTS, link_to, router_at
-from active_learner.transport.base import Link
+from active_learner.transport.base import Doorman, Link
+from active_learner.transport.zmq_curve import new_pair
 from protocol.codec import decode, encode
 from protocol.messages import Candidates, Control, Join, Joined, Message, Ping, Pong, Undelivered, Unknown, Welcome
 from tests.conversation import hello
 
 ADDRESSES = {"tcp": "tcp://127.0.0.1:0", "memory": "memory://"}
+WITH_KEYS = " with keys"
+SCHEMES = [*sorted(VARIANTS), "tcp" + WITH_KEYS]
 ROOM = "digits/control"
 
 
@@ -58,18 +62,38 @@ class Wire:
             await self.next(Joined)
 
 
+class Guests(Doorman):
+    """Lets in the keys that it has made itself."""
+
+    def __init__(self) -> None:
+        self.pair = new_pair()
+        self.made: set[str] = set()
+
+    def keys(self) -> Keys:
+        pair = new_pair()
+        self.made.add(pair.public)
+        return Keys("guest", "guest", pair, self.pair.public)
+
+    def admits(self, public: str, address: str) -> bool:
+        return public in self.made
+
+    def failed(self, why: str) -> None:
+        raise AssertionError(why)
+
+
 class House:
     """A broker and links to it, all closed at the end."""
 
     def __init__(self, scheme: str) -> None:
-        self.address = ADDRESSES[scheme]
+        self.address = ADDRESSES[scheme.removesuffix(WITH_KEYS)]
+        self.guests = Guests() if scheme.endswith(WITH_KEYS) else None
         self.wires: list[Wire] = []
         self.broker: Broker | None = None
 
     async def start(self) -> None:
         """At the address of before, if there was one."""
         settings = BrokerConfig.model_construct(**{**BrokerConfig().model_dump(), "address": self.address})
-        self.broker = Broker(settings, router_at(self.address, settings.max_message_bytes))
+        self.broker = Broker(settings, router_at(self.address, settings.max_message_bytes, self.guests))
         self.address = (await self.broker.start()).removeprefix("broker ")
 
     async def stop(self) -> None:
@@ -77,7 +101,7 @@ class House:
         await self.broker.stop()
 
     async def wire(self) -> Wire:
-        wire = Wire(link_to(self.address))
+        wire = Wire(link_to(self.address, keys=self.guests and self.guests.keys()))
         self.wires.append(wire)
         await wire.open()
         return wire
@@ -108,12 +132,12 @@ def run(scheme: str, story: Callable[[House], Awaitable[None]]) -> None:
     asyncio.run(told())
 
 
-pytestmark = pytest.mark.parametrize("scheme", sorted(VARIANTS))
+pytestmark = pytest.mark.parametrize("scheme", SCHEMES)
 
 
 def test_links_and_routers_are_named_for_the_same_schemes(scheme: str) -> None:
-    assert scheme in ROUTERS
-    assert scheme in ADDRESSES
+    assert scheme.removesuffix(WITH_KEYS) in ROUTERS
+    assert scheme.removesuffix(WITH_KEYS) in ADDRESSES
 
 
 def test_a_ping_is_answered(scheme: str) -> None:
@@ -220,9 +244,9 @@ def test_a_link_may_be_there_before_the_broker(scheme: str) -> None:
 
 def test_a_taken_address_is_told(scheme: str) -> None:
     async def story(house: House) -> None:
-        second = router_at(house.address, 1000)
+        second = router_at(house.address, 1000, house.guests)
         with pytest.raises(AddressInUse, match="is in use by"):
-            await second.open(lambda connection, frames: None, lambda: None)
+            await second.open(lambda connection, frames, key: None, lambda: None)
         await second.close()
 
     run(scheme, story)
@@ -233,7 +257,8 @@ def test_a_message_over_the_limit_disturbs_nobody_else(scheme: str) -> None:
         await house.stop()
         settings = BrokerConfig(address="tcp://127.0.0.1:5570", max_message_bytes=1024 * 1024)
         house.broker = Broker(
-            settings.model_copy(update={"address": house.address}), router_at(house.address, settings.max_message_bytes)
+            settings.model_copy(update={"address": house.address}),
+            router_at(house.address, settings.max_message_bytes, house.guests),
         )
         await house.broker.start()
         a, b, c = [await house.entered(name, ROOM) for name in "abc"]
@@ -257,4 +282,4 @@ def test_closing_twice_is_closing_once_and_sends_nothing_more(scheme: str) -> No
 
 def test_an_address_of_no_transport_is_told(scheme: str) -> None:
     with pytest.raises(Unreachable, match=r"memory, tcp|tcp, memory"):
-        link_to(scheme + "x://y")
+        link_to(scheme.partition(" ")[0] + "x://y")

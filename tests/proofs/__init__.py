@@ -16,6 +16,7 @@ PROOFS: dict[str, str] = {
     "crash_points": "tests.proofs.crash_point_hits:CrashPoints",
     "network": "tests.proofs.network:Network",
     "recovery": "tests.proofs.recovery:Recovery",
+    "rights": "tests.proofs.rights:RightsProof",
 }
 """Name -> module:class; the order is that of `make soak`."""
 

@@ -58,7 +58,7 @@ class Fuzzer:
     def __init__(self, seed: int, session: int = 0) -> None:
         self.random = random.Random(seed)
         self.session = session
-        self._corpus = {kind: [self.valid(cls) for _ in range(CORPUS)] for kind, cls in KINDS.items()}
+        self._corpus = {kind: [self._valid(cls) for _ in range(CORPUS)] for kind, cls in KINDS.items()}
         self.kinds = tuple(KINDS)
 
     def draw(self) -> Drawn:
@@ -83,8 +83,7 @@ class Fuzzer:
 
     # --- valid -----------------------------------------------------------------------------------------------------
 
-    def valid(self, cls: type[Message]) -> tuple[dict[str, Any], list[bytes]]:
-        """A header of that kind, and its raw frames."""
+    def _valid(self, cls: type[Message]) -> tuple[dict[str, Any], list[bytes]]:
         raws: list[bytes] = []
         return self._map(cls, raws), raws
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from active_learner.core.admission import Limits
-from active_learner.core.membership import PATIENCE_S, QUIET_S, Frames, Membership
+from active_learner.core.membership import PATIENCE_S, QUIET_S, Membership
 from active_learner.core.relay import Relay, Sent, size_of
+from active_learner.core.telling import Frames
 from protocol.codec import decode, encode
 from protocol.messages import Bye, Control, Hello, Join, LogLine, Message, Presence, Undelivered, Unknown, Welcome
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from active_learner.core.admission import Limits
-from active_learner.core.membership import Membership, Send
+from active_learner.core.membership import Membership
 from active_learner.core.session import Command, Down, Event, Finish, Heard, Say, Seen, Session, Tick, Unwant, Up, Want
+from active_learner.core.telling import Send
 from protocol.codec import decode, encode
 from protocol.messages import Bye, Member
 from tests.conversation import hello

@@ -23,9 +23,12 @@ ROOT = Path(__file__).parents[2]
 WALL = {"time.time", "time.time_ns", "time.gmtime", "time.localtime", "datetime.now", "datetime.utcnow", "date.today"}
 
 AS_DATA = {
+    "commands/keys.py": "whether a key is still let in, for a list",
     "commands/labels.py": "when labels were imported",
     "outbox.py": "when an answer was given",
+    "security/folder.py": "when a key was made, revoked, or will end",
     "services/asking_shell.py": "when a question was asked",
+    "services/doors.py": "whether a key that was rotated away has ended: a day for people, in their time",
     "services/evaluator.py": "age of a checkpoint, for a metric",
     "services/labeler.py": "when an answer was given",
     "services/prelabel.py": "when a label was given",

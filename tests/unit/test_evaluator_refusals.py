@@ -73,21 +73,22 @@ def test_an_error_of_any_length_while_scoring_is_refused_and_the_process_lives(t
     play(scene)
 
 
-def test_a_labeler_cannot_train(tmp_path: Path) -> None:
+def test_who_is_not_the_trainer_cannot_train(tmp_path: Path) -> None:
     async def scene(broker: MemoryBroker, trainer: Trainer) -> None:
         service = await started(broker, tmp_path, engine())
         await trainer.position()
         slope = LOSS.gradient(await trainer.forward(1), targets(1))[1]
-        async with Peer(experiment="tried", role="labeler", name="mallory", address=broker.address) as mallory:
+        async with Peer(experiment="tried", role="stranger", name="mallory", address=broker.address) as mallory:
             for room in ("traininput", "trainoutput"):
                 await mallory.join(room)
             trainer.heard.clear()
             mallory.send("trainoutput", Gradient(1, 1, slope * 0 + 1))
             mallory.send("traininput", PositionRequest(2**63 - 1, "r"))
             told = await trainer.wait(lambda m: isinstance(m, LogLine))
-            assert "GRADIENT of mallory (role labeler)" in told.text
+            assert "GRADIENT of mallory (role stranger)" in told.text
+            assert mallory.counters == {"refused.forbidden": 1}  # the broker lets only a trainer say POSITION_REQUEST
         await trainer.ask("trainoutput", Gradient(1, 1, slope), lambda m: isinstance(m, Gradient) and m.data is None)
-        assert service.machine.unheeded == 2
+        assert service.machine.unheeded == 1
         assert (await trainer.promote(1)).digest == reference(1)
         await service.stop()
 

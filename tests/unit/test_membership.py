@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from active_learner.core.membership import IGNORE_S, PATIENCE_S
+from active_learner.core.membership import PATIENCE_S
+from active_learner.core.strikes import IGNORE_S
 from protocol.codec import decode, encode
 from protocol.messages import (
     Bye,
@@ -137,7 +138,7 @@ def test_an_absent_name_is_told_to_the_sender(talk: Conversation) -> None:
 
 
 @pytest.mark.parametrize("room", ["melody/control", "@melody/b", "nonsense", ""])
-def test_nobody_speaks_in_another_experiment(talk: Conversation, room: str) -> None:
+def test_row_25_nobody_speaks_in_another_experiment_or_in_what_is_no_room(talk: Conversation, room: str) -> None:
     talk.enter("a", "digits/control")
     talk.enter("b", "melody/control", experiment="melody")
     assert codes(talk.say("a", START, room)) == [("a", "bad_room")]
@@ -341,7 +342,7 @@ def test_who_is_cut_off_is_told_in_words_with_the_reason() -> None:
         talk.raw("a", [b"junk"])
         talk.raw("stranger", [b"junk"])
     assert len(notes) == 2
-    assert notes[0].startswith("a of digits is not heard for 10 s: 3 malformed messages, now first frame has 4 bytes")
+    assert notes[0].startswith("a of digits is not heard for 10 s: the third offence, now first frame has 4 bytes")
     assert notes[1].startswith("a connection without session is not heard")
 
 
@@ -359,7 +360,7 @@ def test_what_only_the_broker_says_is_not_relayed(talk: Conversation, message: o
     assert codes(talk.say("a", message, "digits/control")) == [("a", "malformed")]
 
 
-def test_an_unknown_kind_is_refused_and_the_sender_stays(talk: Conversation) -> None:
+def test_row_25_an_unknown_kind_is_refused_and_the_sender_stays(talk: Conversation) -> None:
     talk.enter("a", "digits/control")
     talk.enter("b", "digits/control")
     frame = bytearray(encode(START, room="digits/control", session=101)[0])

@@ -55,14 +55,14 @@ def collected(peer: Peer) -> list[Received]:
 def test_a_message_comes_with_its_room_and_sender() -> None:
     async def story(house: House) -> None:
         a = await house.peer("trainer", "control", exclusive=True)
-        b = await house.peer("labeler", "control", name="anna")
+        b = await house.peer("person", "control", name="anna")
         heard = collected(a)
         assert b.send("control", START)
         assert b.send("@trainer", START)
         await until(lambda: len(heard) == 2)
         assert [(one.room, one.message) for one in heard] == [("control", START), ("", START)]
         assert heard[0].sender is not None
-        assert (heard[0].sender.name, heard[0].sender.role) == ("anna", "labeler")
+        assert (heard[0].sender.name, heard[0].sender.role) == ("anna", "person")
 
     run(story)
 

@@ -12,7 +12,7 @@ import pytest
 
 from protocol import limits
 from protocol.codec import decode, encode
-from protocol.envelope import Envelope, pack
+from protocol.envelope import Envelope, inspect, pack
 from protocol.errors import (
     LimitExceeded,
     LocalProtocolError,
@@ -27,6 +27,7 @@ from protocol.errors import (
 from protocol.messages import (
     Action,
     Answer,
+    Candidates,
     Gradient,
     Joined,
     LogLine,
@@ -189,7 +190,7 @@ def test_a_header_that_is_no_map_is_refused(header: object) -> None:
 )
 def test_msgpack_that_is_not_of_this_protocol_is_a_mismatch(header: bytes) -> None:
     with pytest.raises(SchemaMismatch):
-        decode(framed(Ping.KIND, header))
+        decode(framed(StatusReport.KIND, header))
 
 
 def test_what_is_nested_too_deep_is_refused_with_a_reason() -> None:
@@ -201,9 +202,9 @@ def test_what_is_nested_too_deep_is_refused_with_a_reason() -> None:
 def test_a_bomb_of_empty_lists_is_stopped_early() -> None:
     inner = b"\xdc\x04\x00" + b"\x90" * 1024
     with pytest.raises(LimitExceeded, match="4096 lists and maps"):
-        decode(framed(Ping.KIND, b"\x81\xa2id\xdc\x03\xe8" + inner * 1000))
+        decode(framed(StatusReport.KIND, b"\x81\xa2id\xdc\x03\xe8" + inner * 1000))
     with pytest.raises(LimitExceeded, match="4096 lists and maps"):
-        decode(framed(Ping.KIND, b"\x81\xa2id\xdc\x03\xe8" + inner.replace(b"\x90", b"\x80") * 1000))
+        decode(framed(StatusReport.KIND, b"\x81\xa2id\xdc\x03\xe8" + inner.replace(b"\x90", b"\x80") * 1000))
 
 
 def test_lists_and_strings_have_their_limits_in_both_directions() -> None:
@@ -308,7 +309,9 @@ def test_bytes_in_all_are_limited_in_both_directions() -> None:
 
 
 def test_a_raw_frame_that_no_array_mentions_is_refused() -> None:
-    first = pack(Ping.KIND, msgpack.packb({"id": "a"}), room="", session=0, sequence=0, parts=1)
+    inline = encode(Candidates("c", "propose", np.zeros((1, 2)), False))[0]
+    header = inline[inspect([inline]).header_start :]
+    first = pack(Candidates.KIND, header, room="", session=0, sequence=0, parts=1)
     with pytest.raises(MalformedFrame, match="does not mention"):
         decode([first, b"x"])
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from active_learner.core.admission import Limits
-from active_learner.core.membership import Frames, Membership
+from active_learner.core.membership import Membership
 from active_learner.core.relay import STOPPED_S, TOTAL_FACTOR, Relay, Sent
+from active_learner.core.telling import Frames
 from protocol.codec import decode, encode
 from protocol.messages import (
     Action,

@@ -1,0 +1,139 @@
+"""`keys`: makes, lists, revokes and rotates the keys of a broker's peers. Knows options; the work is in security/folder.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from active_learner.core.rights import TABLE
+
+if TYPE_CHECKING:
+    from active_learner.config.schema import Config
+    from active_learner.security.folder import KeyFolder
+
+ROLES = ", ".join(TABLE)
+
+folder_option = click.option(
+    "--folder",
+    metavar="FOLDER",
+    default="keys",
+    show_default=True,
+    help="Where the keys are: broker.key_folder of the CONFIG that you mean.",
+)
+
+
+@click.group("keys")
+def command() -> None:
+    """Who may come in to a broker from other machines.
+
+    A running broker sees every change within a second.
+    """
+
+
+@command.command()
+@click.argument("name")
+@click.option("--role", required=True, metavar="ROLE", help=f"{ROLES}, or a stage of a chain.")
+@click.option(
+    "--experiment", "experiments", multiple=True, metavar="NAME", help="For this experiment only; repeatable."
+)
+@click.option(
+    "--room", "rooms", multiple=True, metavar="ROOM", help="May join only this room (or EXPERIMENT/ROOM); repeatable."
+)
+@folder_option
+def new(name: str, role: str, experiments: tuple[str, ...], rooms: tuple[str, ...], folder: str) -> None:
+    """Make a key for NAME: a file that whoever starts NAME must have."""
+    from active_learner.transport.zmq_curve import new_pair
+
+    for text in (role, *experiments, *(part for room in rooms for part in room.split("/", 1))):
+        _check(text)
+    keys = _folder(folder)
+    keys.new(name, role, new_pair, experiments, rooms)
+    click.echo(f"{keys.file_of(name)}: the key of {name}, {role}; a secret, so copy it only where {name} is started")
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="The list as it is in the file.")
+@folder_option
+def list_keys(as_json: bool, folder: str) -> None:
+    """Who may come in, and who may not any more. Nothing of it is secret."""
+    from datetime import UTC, datetime
+
+    allowed, now = _folder(folder).allowed(), datetime.now(UTC)
+    if as_json:
+        click.echo(json.dumps(json.loads(allowed.to_text())["keys"]))
+        return
+    for one in allowed.entries:
+        state = one.refusal(now) or (f"until {one.until}" if one.until else "allowed")
+        where = " ".join([*(one.experiments or ("any experiment",)), *one.rooms])
+        click.echo(f"{one.name:<16} {one.role:<10} since {one.since}  {state}  {where}  {one.public}")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--old", is_flag=True, help="Only the key that `rotate` has replaced.")
+@folder_option
+def revoke(name: str, old: bool, folder: str) -> None:
+    """Let NAME in no more; its live sessions are ended."""
+    _folder(folder).revoke(name, only_old=old)
+    click.echo(f"{name}: {'the older key is' if old else 'all its keys are'} revoked")
+
+
+@command.command()
+@click.argument("name")
+@click.option(
+    "--overlap",
+    type=click.FloatRange(min=0.0),
+    default=24.0,
+    show_default=True,
+    metavar="HOURS",
+    help="How long the old key is let in too (or until `revoke --old`).",
+)
+@folder_option
+def rotate(name: str, overlap: float, folder: str) -> None:
+    """Make another key for NAME, in the same file."""
+    from datetime import timedelta
+
+    from active_learner.transport.zmq_curve import new_pair
+
+    keys = _folder(folder)
+    keys.rotate(name, new_pair, timedelta(hours=overlap))
+    click.echo(f"{keys.file_of(name)}: another key of {name}; the one before is let in for {overlap:g} hours more")
+
+
+def make_own(config: Config) -> None:
+    """Keys for all that `up` starts of this configuration, where the broker needs some. Raises: ConfigError."""
+    from active_learner.config.loading import key_folder
+    from active_learner.config.stages import roles_here
+    from active_learner.security.folder import KeyFolder
+    from active_learner.security.reach import needs_keys
+    from active_learner.transport.zmq_curve import new_pair
+
+    if not needs_keys(config.broker.address, config.broker.keys):
+        return
+    folder, rooms = KeyFolder(key_folder(config)), config.rooms
+    own: dict[str, tuple[str, ...]] = {
+        "trainer": (),
+        **dict.fromkeys(roles_here(config), ()),
+        "source": (rooms.evolution, rooms.control),
+        "labeler": (rooms.user, rooms.control),
+        "monitor": (rooms.control,),
+    }
+    for role, joins in own.items():
+        qualified = [f"{config.name}/{room}" for room in joins]
+        folder.ensure(role, role, new_pair, config.name, qualified)
+
+
+def _folder(folder: str) -> KeyFolder:
+    from active_learner.security.folder import KeyFolder
+
+    return KeyFolder(Path(folder).expanduser().absolute())
+
+
+def _check(text: str) -> None:
+    from protocol.rooms import is_name
+
+    if not is_name(text):
+        raise click.UsageError(f"{text!r} is no name: letters, digits, '.', '_' and '-', at most 63")
