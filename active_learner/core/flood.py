@@ -23,22 +23,22 @@ class Bucket:
     2 x burst + rate x T are taken.
     """
 
-    __slots__ = ("_at", "_burst", "_left", "_rate")
+    __slots__ = ("_at", "_burst", "_rate", "left")
 
     def __init__(self, rate: float, burst: float, at: float) -> None:
         self._rate, self._burst = rate, burst
-        self._left, self._at = burst, at
+        self.left, self._at = burst, at
 
     def take(self, number: int, at: float) -> bool:
         """False: so many are not there, and none was taken. More than the whole burst is lent when the bucket is full."""
-        self._left -= number
-        if self._left >= 0:
+        self.left -= number
+        if self.left >= 0:
             return True
-        before = self._left + number
+        before = self.left + number
         full = min(self._burst, before + self._rate * (at - self._at))
         self._at = at
         taken = full >= number or full == self._burst
-        self._left = full - number if taken else full
+        self.left = full - number if taken else full
         return taken
 
 
@@ -56,7 +56,12 @@ class Budget:
 
     def allows(self, size_bytes: int, at: float) -> bool:
         """One more message of that size. False: it must be dropped, and is counted."""
-        if self._messages.take(1, at) and self._bytes.take(size_bytes, at):
+        messages, sizes = self._messages, self._bytes
+        if messages.left >= 1 and sizes.left >= size_bytes:  # what honest senders cost
+            messages.left -= 1
+            sizes.left -= size_bytes
+            return True
+        if messages.take(1, at) and sizes.take(size_bytes, at):
             return True
         self.dropped += 1
         return False

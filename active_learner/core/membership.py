@@ -86,6 +86,7 @@ class Membership:
         self._rooms: dict[str, Room] = {}
         self._challenges: dict[bytes, Challenge] = {}
         self._guard = Guard(grants, limits, self.counters, lambda text: self.note(text))
+        self._ignored = self._guard.strikes.ignored
 
     @property
     def sessions(self) -> Mapping[bytes, Session]:
@@ -96,8 +97,7 @@ class Membership:
 
     def received(self, connection: bytes, frames: Frames, at: float, key: str = "") -> list[Send]:
         """A message came. The first half is the path of all that is relayed: keep it short."""
-        strikes = self._guard.strikes
-        if strikes.ignored and strikes.ignores(connection, key):
+        if self._ignored and self._guard.strikes.ignores(connection, key):
             self.counters["ignored"] += 1
             return []
         try:

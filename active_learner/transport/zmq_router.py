@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import zmq
 
@@ -44,6 +45,10 @@ OWN_ID = encode(
 """What such a peer is told to whatever it says."""
 
 
+Message = tuple[bytes, list[Frame], str]
+"""Connection, frames, key."""
+
+
 class Flight:
     """The large frames that ZeroMQ still holds for one connection, oldest first."""
 
@@ -70,7 +75,7 @@ class ZmqRouter(Router):
         self, address: str, max_message_bytes: int = MAX_MESSAGE_BYTES, doorman: Doorman | None = None
     ) -> None:
         self._address, self._max_message_bytes, self._doorman = address, max_message_bytes, doorman
-        self._drain: Drain[tuple[bytes, list[Frame], str]] | None = None
+        self._drain: Drain[Message | None] | None = None
         self._zap: Zap | None = None
         self._handshakes: Handshakes | None = None
         self._flights: dict[bytes, Flight] = {}
@@ -103,14 +108,12 @@ class ZmqRouter(Router):
             raise
         self._put = unchecked_send(socket)
         take = receive if self._doorman is None else receive_with_key
-        self._drain = Drain(context, socket, take, lambda message: self._deliver(on_message, *message), on_turn)
+        self._drain = Drain(context, socket, partial(take, refuse=self._refuse), partial(_deliver, on_message), on_turn)
         return endpoint
 
-    def _deliver(self, on_message: OnMessage, connection: bytes, frames: list[Frame], key: str) -> None:
-        if connection[0]:  # a routing id of the peer's own: those that ZeroMQ makes begin with a zero byte
-            self.send(connection, OWN_ID)
-        else:
-            on_message(connection, frames, key)
+    def _refuse(self, connection: bytes) -> None:
+        """It has a routing id of its own."""
+        self.send(connection, OWN_ID)
 
     async def _guard(self, context: zmq.Context[Socket], socket: Socket, endpoint: str, doorman: Doorman) -> None:
         """Nobody is heard before this is over. Raises: Unguarded."""
@@ -193,28 +196,45 @@ def _tell(doorman: Doorman, how: Handshake) -> None:
         doorman.failed(how)
 
 
-def receive(socket: Socket) -> tuple[bytes, list[Frame], str]:
-    """The connection, the frames of the next message, and no key; of too many, one more than allowed is kept.
+def _deliver(on_message: OnMessage, message: Message | None) -> None:
+    if message is not None:
+        on_message(*message)
 
-    The first frame is copied, it will be read and is small. The others stay in ZeroMQ's own memory.
-    Raises: zmq.Again when there is none.
+
+def receive(socket: Socket, refuse: Callable[[bytes], None]) -> Message | None:
+    """The connection, the frames of the next message, and no key; of too many frames, one more than allowed is kept.
+
+    The first frame is copied, it will be read and is small. The others stay in ZeroMQ's own memory. `refuse` is told of a
+    connection that has named itself; None instead of its message. Raises: zmq.Again when there is none.
     """
     connection = socket.recv(NOBLOCK)
     frame = socket.recv(NOBLOCK, copy=False)
-    return connection, _rest(socket, frame), ""
+    frames: list[Frame] = [frame.bytes]
+    if frame.more:
+        _rest(socket, frames)
+    if connection[0]:  # those that ZeroMQ makes begin with a zero byte
+        refuse(connection)
+        return None
+    return connection, frames, ""
 
 
-def receive_with_key(socket: Socket) -> tuple[bytes, list[Frame], str]:
+def receive_with_key(socket: Socket, refuse: Callable[[bytes], None]) -> Message | None:
     """As `receive`, with the key that the handshake has proven: ZeroMQ keeps it with each frame of the connection."""
     connection = socket.recv(NOBLOCK)
     frame = socket.recv(NOBLOCK, copy=False)
-    return connection, _rest(socket, frame), str(frame.get("User-Id"))
-
-
-def _rest(socket: Socket, frame: zmq.Frame) -> list[Frame]:
     frames: list[Frame] = [frame.bytes]
-    while frame.more:
+    if frame.more:
+        _rest(socket, frames)
+    if connection[0]:
+        refuse(connection)
+        return None
+    return connection, frames, str(frame.get("User-Id"))
+
+
+def _rest(socket: Socket, frames: list[Frame]) -> None:
+    more = True
+    while more:
         frame = socket.recv(NOBLOCK, copy=False)
+        more = frame.more
         if len(frames) <= MAX_FRAMES:
             frames.append(frame.buffer)
-    return frames
