@@ -64,6 +64,21 @@ MAY_IMPORT: dict[str, set[str]] = {
         "durable",
         *FAMILIES,
     },
+    # It stands around the real services, as the commands do, with network, disks and time of its own.
+    "simulator": {
+        "core",
+        "config",
+        "durable",
+        "services",
+        "peer.py",
+        "backends",
+        "losses",
+        "oracles",
+        "sources",
+        "stores",
+        "strategies",
+        "transport",
+    },
     "commands": {
         "bounds.py",
         "security",

@@ -331,7 +331,7 @@ class AskingMachine(Machine[Event, Command]):
             self.labeled.discard(key)
         if question in self.batch:
             self.batch.take_back(question, event.labeler)
-        elif not event.labeled and event.features is not None:
+        elif not event.labeled and event.features is not None and not self.batch.asks(key):
             self.pool.add(key, event.features)
             self.pool.evict()
         return []
@@ -360,7 +360,8 @@ class AskingMachine(Machine[Event, Command]):
         self.batch = AcquisitionBatch()
         for question in unanswered:
             self._cooling[question.key] = at + self.rules.skip_cooldown_s
-            if self.pool.add(question.key, question.features) and question.probabilities:
+            is_labeled = question.key in self.labeled  # by a late answer to an earlier question about it
+            if not is_labeled and self.pool.add(question.key, question.features) and question.probabilities:
                 self.pool.score(question.key, np.array(question.probabilities, np.float32), question.model_version)
         self.pool.evict()
         return [CloseQuestions(tuple(question.id for question in unanswered), why)] if unanswered else []

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from active_learner.core.training_events import PositionHeard
+
+ASKS = 4
+"""Questions at once: two stages that come, a restoration, and one more. A POSITION does not say which question it answers, so
+where messages are doubled or late an answer to an earlier one leads to the next question, and that to more answers: a storm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,14 @@ class Stages:
         self._width = width
         self._heard: dict[str, PositionHeard] = {}
         self._versions: dict[str, int] = {}
+        self._asked: deque[float] = deque(maxlen=ASKS)
+
+    def may_ask(self, at: float, within_s: float) -> bool:
+        """Fewer than ASKS questions were asked in this time; True counts as one."""
+        may = len(self._asked) < ASKS or at >= self._asked[0] + within_s
+        if may:
+            self._asked.append(at)
+        return may
 
     def forget(self) -> None:
         self._heard.clear()

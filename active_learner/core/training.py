@@ -383,11 +383,11 @@ class TrainingMachine(Machine[Event, Command]):
         return plan
 
     def _say(self, phase: str, commands: list[Command], at: float) -> list[Command]:
-        """Enter the phase that waits for the answer; a late Tick says it again."""
+        """Enter the phase that waits for the answer; a late Tick says it again, or what is asked too often for the first time."""
         self._due = self._backoff.first(at)
         self._enter(phase, self._due.at)
         self._unanswered = commands
-        return commands
+        return commands if phase != "syncing" or self.stages.may_ask(at, self._backoff.first_s) else []
 
     def _enter(self, phase: str, deadline: float | None) -> None:
         self.phase = phase

@@ -16,7 +16,7 @@ from active_learner.errors import ActiveLearnerError
 from active_learner.results.metrics import CONTROL_FILE, METRICS_FILE, RoundMetrics, read
 
 CONFIG_FILE = "config.resolved.yaml"
-PLACES = ("run_dir:", "folder:")
+PLACES = ("run_dir:", "folder:", "key_folder:", "key:", "outbox:")
 """Keys of the resolved configuration that name folders of this machine."""
 VALIDATION_FILE = "validation.npz"
 
@@ -98,7 +98,7 @@ def _configuration(path: Path) -> tuple[str, Mapping[str, Any]]:
 def _without_places(text: str) -> str:
     """The report is mailed to others: where the folders of this machine are is not theirs to know."""
     lines = text.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith(PLACES))
+    return "".join(line for line in lines if not line.lstrip().startswith(PLACES))
 
 
 def _validation(path: Path) -> Validation | None:

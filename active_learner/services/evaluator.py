@@ -104,7 +104,8 @@ class Evaluator(Service):
         self._peer.on_message = self._hear
         await meet(self._peer)
         rooms, place = self._rooms, self._place
-        for room in {rooms.control, rooms.traininput, rooms.evolution, place.input_room, place.output_room}:
+        last = (place.input_room, rooms.traininput)  # whoever is there when its orders come has heard all else
+        for room in dict.fromkeys((rooms.control, rooms.evolution, place.output_room, *last)):
             await self._peer.join(room)
         backend = self._backend
         return f"{self._place.role} at step {backend.applied}, model version {backend.model_version}"

@@ -17,8 +17,13 @@ PROOFS: dict[str, str] = {
     "network": "tests.proofs.network:Network",
     "recovery": "tests.proofs.recovery:Recovery",
     "rights": "tests.proofs.rights:RightsProof",
+    "simulator": "tests.proofs.simulator:Simulator",
 }
 """Name -> module:class; the order is that of `make soak`."""
+
+OPEN = frozenset({"simulator"})
+"""Proofs with goals that are not met yet (not every row of every table is hit, two mutants live): the test run leaves them
+out, `make soak` runs them and writes the misses down."""
 
 
 def load_proof(name: str) -> Proof:

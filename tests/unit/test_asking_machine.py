@@ -289,6 +289,32 @@ def test_a_label_undone_after_its_batch_goes_back_to_the_pool() -> None:
     assert questions[0].key not in one.labeled
 
 
+def asked_twice() -> tuple[AskingMachine, AskedQuestion, AskedQuestion]:
+    """Two questions about one sample: the first timed out, the second is open."""
+    one, (first, *_) = asking(replace(RULES, label_timeout_s=9.0, skip_cooldown_s=5.0))
+    one.handle(a.Tick(9.0))
+    questions = ask(one, at=20.0)
+    return one, first, next(question for question in questions if question.key == first.key)
+
+
+def test_a_late_label_that_is_undone_while_its_sample_is_asked_again_stays_out_of_the_pool() -> None:
+    one, first, _ = asked_twice()
+    one.handle(answered(first, status="late", at=21.0))
+    one.handle(answered(first, "undo", at=22.0))
+    assert first.key not in one.pool
+    assert first.key not in one.labeled
+
+
+def test_a_question_that_ends_unanswered_does_not_bring_a_labeled_sample_back() -> None:
+    one, first, second = asked_twice()
+    one.handle(answered(first, status="late", at=21.0))
+    closed, *_ = one.handle(a.Tick(29.0))
+    assert isinstance(closed, a.CloseQuestions)
+    assert second.id in closed.ids
+    assert first.key in one.labeled
+    assert first.key not in one.pool
+
+
 def test_after_a_round_the_pool_is_scored_again_before_anything_is_asked() -> None:
     one, questions = asking()
     for question in questions:

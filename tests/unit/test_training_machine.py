@@ -12,6 +12,7 @@ from active_learner.core import training_events as t
 from active_learner.core.promotion import Gate
 from active_learner.core.records import Plan, RoundResult
 from active_learner.core.schedule import place_of
+from active_learner.core.stages import ASKS
 from active_learner.core.training import HALT_RETRY_S, TrainingMachine
 from active_learner.errors import InvalidTransition
 
@@ -502,6 +503,18 @@ def in_phase(phase: str) -> TrainingMachine:
 def test_row_17_a_position_that_does_not_fit_leads_to_syncing(phase: str) -> None:
     one = in_phase(phase)
     assert one.handle(position(0, why="no graph is kept")) == [t.AskPosition(2)]
+
+
+def test_positions_that_come_late_again_and_again_are_no_storm_of_questions() -> None:
+    """Each that does not fit is answered by a question; where messages are doubled, each question by more than one of them."""
+    one, _ = stepping()
+    asked = 0
+    for number in range(20):
+        asked += one.handle(position(7, restorable=(0,), why="late", at=0.01 * number)).count(t.AskPosition(2))
+        one.handle(position(0, at=0.01 * number))
+    assert asked == ASKS - 1  # the first was before all this
+    one.handle(position(7, why="late", at=0.5))
+    assert t.AskPosition(2) in one.handle(t.Tick(1.6))
 
 
 def test_a_position_that_does_not_fit_waits_while_the_loss_is_computed() -> None:

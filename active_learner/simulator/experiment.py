@@ -1,0 +1,225 @@
+"""What a simulated experiment is made of: its configuration and, for each process, the real service with simulated
+surroundings. Knows services, engines and people; not time or faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from active_learner.config.schema import Config
+from active_learner.core.checkpointing import CheckpointRule
+from active_learner.core.evaluation_events import TRAINER, Place
+from active_learner.core.proposing import Proposing
+from active_learner.losses.cross_entropy import CrossEntropy
+from active_learner.peer import Peer
+from active_learner.services.broker import Broker, BrokerDefaults
+from active_learner.services.candidate_source import CandidateSource
+from active_learner.services.checkpoint_folder import CheckpointFolder
+from active_learner.services.evaluator import Evaluator, EvaluatorRooms
+from active_learner.services.goals import Goals
+from active_learner.services.labeler import Labeler
+from active_learner.services.trainer import Trainer, TrainerParts
+from active_learner.simulator.answers import DiskAnswers
+from active_learner.simulator.chatter import Chatterbox
+from active_learner.simulator.disk import DiskPath
+from active_learner.simulator.engine import HIDDEN, HashBackend
+from active_learner.simulator.network import Network, SimulatedRouter
+from active_learner.simulator.people import SPEC, Habit, Person, Proposer, Temper, sample
+from active_learner.simulator.processes import Process
+from active_learner.simulator.store import SimulatedStore
+from active_learner.strategies.random_choice import RandomChoice
+from active_learner.strategies.uncertainty import LeastConfidence
+from protocol.messages import AnswerReceipt
+
+HELD_OUT = 5
+KEPT = 3
+CHECKPOINT_STEPS, CHECKPOINT_S = 4, 2.0
+"""Between two checkpoints in the middle of a round: rounds are short here."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """The size and the rules of one experiment, drawn from a seed."""
+
+    stages: int
+    sources: int
+    labelers: int
+    same_annotator: bool
+    """Two labelers answer under one name."""
+    config: Config
+    habits: list[Habit]
+    temper: Temper
+    validated: bool
+    queue_messages: int
+
+
+def draft(random: Random) -> Draft:
+    stages, sources, labelers = random.choice((1, 1, 2)), random.randint(1, 2), random.randint(1, 3)
+    roles = tuple(f"stage{place}" for place in range(stages)) if stages > 1 else ("evaluator",)
+    pool = random.choice((4, 8, 12))
+    trainer = {
+        "pool_size": pool,
+        "pool_capacity": random.choice((pool, 2 * pool)),
+        "query_size": random.choice((2, 3, 5)),
+        "initial_labels": random.choice((0, 0, 3)),
+        "epochs": random.choice((1, 2)),
+        "batch_size": random.choice((3, 5)),
+        "pool_after_round": random.choice(("keep", "keep", "clear")),
+        "label_timeout_s": random.choice((None, None, 40.0)),
+        "stages": roles,
+        "fused": random.random() < 0.7,
+    }
+    config = Config.model_validate({"name": "sim", "seed": random.getrandbits(40), "trainer": trainer})
+    habits = [_habit(random, ends=number > 0) for number in range(sources)]
+    return Draft(
+        stages=stages,
+        sources=sources,
+        labelers=labelers,
+        same_annotator=random.random() < 0.2,
+        config=config,
+        habits=habits,
+        temper=Temper(),
+        validated=random.random() < 0.6,
+        queue_messages=random.choice((40, 10_000)),
+    )
+
+
+def _habit(random: Random, ends: bool) -> Habit:
+    """The first source has no end, so that there is always something to ask. Such a one rests long: what it proposes to a full
+    pool in an idle hour proves nothing."""
+    total = random.choice((None, 30, 60)) if ends else None
+    return Habit(
+        batch=random.choice((1, 4, 6)),
+        total=total,
+        wants_fitness=random.random() < 0.4,
+        interval_s=random.choice((10.0, 60.0)) if total is None else random.choice((0.0, 0.2, 2.0)),
+    )
+
+
+class Experiment:
+    """Builds the processes. `told` gets the annotator's process and each receipt that a person is shown."""
+
+    def __init__(self, made: Draft, seed: int, network: Network) -> None:
+        self.draft, self._seed, self._network = made, seed, network
+        self.run = f"{seed & (1 << 128) - 1:032x}"
+        self.told: Callable[[str, AnswerReceipt], None] = lambda name, receipt: None
+        self.said: Callable[[str, str, Any], None] = lambda name, room, message: None
+        self.walked_away: Callable[[str, float], None] = lambda name, seconds: None
+        self.roles: tuple[str, ...] = made.config.trainer.stages
+
+    def builders(self) -> dict[str, Callable[[Process], Any]]:
+        """By name, in the order of starting."""
+        found: dict[str, Callable[[Process], Any]] = {"broker": self._broker, "trainer": self._trainer}
+        found.update({role: self._stage(number) for number, role in enumerate(self.roles)})
+        found.update({f"source{number}": self._source(number) for number in range(self.draft.sources)})
+        found.update({f"labeler{number}": self._labeler(number) for number in range(self.draft.labelers)})
+        return found
+
+    def _peer(self, process: Process, role: str, exclusive: bool) -> Peer:
+        return Peer(
+            experiment="sim",
+            role=role,
+            name=process.name,
+            exclusive=exclusive,
+            address="simulated://broker",
+            connect_timeout_s=30.0,
+        )
+
+    def _broker(self, process: Process) -> Broker:
+        assert process.loop is not None
+        defaults = BrokerDefaults(address="simulated://broker", queue_messages=self.draft.queue_messages)
+        return Broker(defaults, SimulatedRouter(self._network, process.loop))
+
+    def _trainer(self, process: Process) -> Trainer:
+        assert process.loop is not None
+        rows = np.stack([sample(9, number) for number in range(HELD_OUT)])
+        parts = TrainerParts(
+            config=self.draft.config,
+            spec=SPEC,
+            store=SimulatedStore(process.disk, self.run, process.loop),
+            loss=CrossEntropy(),
+            strategies={"": LeastConfidence(), "random": RandomChoice()},
+            held_out=(rows, np.arange(HELD_OUT, dtype=np.int64) % SPEC.classes) if self.draft.validated else None,
+            run_dir=DiskPath(process.disk),  # type: ignore[arg-type]
+            goals=Goals(),
+            write_report=lambda questions, labels: None,
+            settle=lambda: None,
+        )
+        return Trainer(parts, self._peer(process, "trainer", True))
+
+    def backend(self, number: int) -> HashBackend:
+        last = number == len(self.roles) - 1
+        return HashBackend(self.draft.config.seed, number, SPEC.classes if last else HIDDEN, last)
+
+    def place(self, number: int) -> Place:
+        roles, last = self.roles, len(self.roles) - 1
+        return Place(
+            roles[number],
+            "traininput" if number == 0 else f"between{number}",
+            "trainoutput" if number == last else f"between{number + 1}",
+            "evolution",
+            number == 0,
+            number == last,
+            before=TRAINER if number == 0 else roles[number - 1],
+            behind=TRAINER if number == last else roles[number + 1],
+        )
+
+    def _stage(self, number: int) -> Callable[[Process], Evaluator]:
+        def build(process: Process) -> Evaluator:
+            folder = CheckpointFolder(DiskPath(process.disk), self.roles[number], KEPT)  # type: ignore[arg-type]
+            rooms = EvaluatorRooms("evolution", "traininput", "control")
+            peer = self._peer(process, self.roles[number], True)
+            place, seed, rule = (
+                self.place(number),
+                self.draft.config.seed,
+                CheckpointRule(CHECKPOINT_STEPS, CHECKPOINT_S),
+            )
+            return Evaluator(peer, self.backend(number), folder, place, rooms, seed, rule)
+
+        return build
+
+    def chatterbox(self, process: Process) -> Chatterbox:
+        assert process.loop is not None
+        role = process.loop.random.choice(("labeler", "source", "guest"))
+        return Chatterbox(self._peer(process, role, False), process.loop.random)
+
+    def _source(self, number: int) -> Callable[[Process], CandidateSource]:
+        def build(process: Process) -> CandidateSource:
+            loop, habit = process.loop, self.draft.habits[number]
+            assert loop is not None
+            return CandidateSource(
+                self._peer(process, "source", False),
+                Proposer(number, habit, loop.time),
+                SPEC,
+                machine=Proposing(wants_fitness=habit.wants_fitness, interval_s=habit.interval_s),
+                evaluators=(self.roles[-1],),
+                clock=loop.time,
+                new_id=lambda: loop.random.randbytes(8).hex(),
+            )
+
+        return build
+
+    def _labeler(self, number: int) -> Callable[[Process], Labeler]:
+        def build(process: Process) -> Labeler:
+            loop, name = process.loop, process.name
+            assert loop is not None
+            annotator = "ann" if self.draft.same_annotator else f"ann{number}"
+            person = Person(
+                annotator,
+                self.draft.temper,
+                loop.random,
+                lambda receipt: self.told(name, receipt),
+                lambda seconds: self.walked_away(name, seconds),
+            )
+            peer = self._peer(process, "labeler", False)
+            say = peer.send
+            peer.send = lambda room, message: (self.said(name, room, message), say(room, message))[1]  # type: ignore[method-assign]
+            new_id = lambda: loop.random.randbytes(16).hex()  # noqa: E731
+            kept = DiskAnswers(process.disk)
+            return Labeler(peer, person, clock=loop.time, wall=loop.wall, new_id=new_id, kept=kept)  # type: ignore[arg-type]
+
+        return build

@@ -1,0 +1,290 @@
+"""One simulated run from its seed to its verdict: the processes start, a fate disturbs them, everything heals, and what was
+begun must come to an end. Knows all the parts; what must hold is in invariants.py, what goes wrong in faults.py."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from random import Random
+from typing import Any
+
+from active_learner.core.machine import Machine
+from active_learner.core.proposing_events import ControlArrived
+from active_learner.simulator.clock import ProcessLoop, VirtualTime
+from active_learner.simulator.experiment import Experiment, draft
+from active_learner.simulator.faults import CALM, Fate
+from active_learner.simulator.invariants import INVARIANTS
+from active_learner.simulator.network import Network, SimulatedLink, SimulatedRouter
+from active_learner.simulator.people import Temper
+from active_learner.simulator.processes import Process
+from active_learner.simulator.substitutes import here, standing_in
+from active_learner.simulator.watch import Violated, Watch
+from active_learner.simulator.witness import Handled, Witness
+from protocol.codec import decode
+from protocol.envelope import peek
+from protocol.messages import Answer, LogLine, Question
+from protocol.schema import KINDS
+
+STORY = 60
+"""Lines told when something went wrong."""
+
+HEAL_S = 1500.0
+"""In this time after the last fault all that was begun must be over: the longest wait of a machine is 30 s, but a person may just
+have begun to think for 600."""
+
+MOST_EVENTS = 100_000
+"""In a minute, ten times what a busy one has: more is a storm."""
+
+MORE_ROUNDS = 1
+"""That training must do after the faults."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What one seed came to."""
+
+    seed: int
+    violation: str = ""
+    story: list[str] = field(default_factory=list)
+    events: int = 0
+    virtual_s: float = 0.0
+    digest: str = ""
+    """Of all events in their order."""
+    rounds: int = 0
+    answers: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    rows: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    checks: Counter[int] = field(default_factory=Counter)
+
+
+class World:
+    """`trace`: keep every line of the story, not only the last."""
+
+    def __init__(self, seed: int, *, trace: bool = False) -> None:
+        self.seed = seed
+        self.random = Random(f"{seed}/world")
+        self.time = VirtualTime()
+        self.story: deque[tuple[float, str]] = deque(maxlen=None if trace else STORY)
+        self.nature = ProcessLoop(self.time, "nature", Random(f"{seed}/nature"), self._raise)
+        self.network = Network(self.time, Random(f"{seed}/network"), self.nature)
+        self.experiment = Experiment(draft(Random(f"{seed}/draft")), seed, self.network)
+        self.rows: Counter[tuple[str, str, str]] = Counter()
+        self.faults: Counter[str] = Counter()
+        builders = self.experiment.builders()
+        self.processes = {name: self._process(name, build) for name, build in builders.items()}
+        self._builders = builders
+        self._rivals: dict[str, Process] = {}
+        self.chatterbox = self._process("chatterbox", self.experiment.chatterbox)
+        self.chatterbox.comes_back = False
+        self.fate = Fate(self, Random(f"{seed}/fate"))
+        self.watch = Watch(self.experiment, self.processes, INVARIANTS)
+        self._witness = Witness(Random(f"{seed}/witness"), lambda handled: self.watch.run("handled", handled))
+        self._digest = blake2b(digest_size=16)
+        self.horizon = self.random.choice((30.0, 60.0, 120.0))
+        self.busy_until = self.horizon
+        self.deadline = 1e9
+        self.target = 0
+        self.healed_at = 0.0
+        self.open_at_heal: list[str] = []
+        self._observe_people()
+
+    def _process(self, name: str, build: Any, which: str = "") -> Process:
+        process = Process(self.time, name, f"{self.seed}/{name}{which}", build, self.nature, self.tell)
+        process.on_end = self._detach
+        return process
+
+    def _observe_people(self) -> None:
+        experiment, watch = self.experiment, self.watch
+
+        def said(name: str, room: str, message: Any) -> None:
+            if isinstance(message, Answer):
+                watch.said[message.id] = message
+
+        def walked_away(name: str, seconds: float) -> None:
+            self.faults["walk away"] += 1
+            self.tell(f"{name} walks away for {seconds:.0f} s")
+            self.horizon = max(self.horizon, self.time.now + seconds)
+
+        experiment.said, experiment.walked_away, experiment.told = said, walked_away, watch.told
+
+    # --- for the fate
+
+    def rival(self, name: str) -> Process:
+        """Another process of that name; a second trainer uses the same disk."""
+        found = self._rivals.get(name)
+        if found is None:
+            found = self._rivals[name] = self._process(name, self._builders[name], "/rival")
+            found.comes_back = False
+            if name == "trainer":
+                found.disk = self.processes[name].disk
+        return found
+
+    def wake_all(self) -> None:
+        """Something changed in the world: everybody looks at what is due."""
+        for process in self.processes.values():
+            if process.loop is not None and process.is_up:
+                process.loop.wake()
+
+    def tell(self, words: str) -> None:
+        self.story.append((self.time.now, words))
+
+    # --- the run
+
+    def run(self) -> Verdict:
+        verdict = Verdict(self.seed)
+        with self._observed():
+            try:
+                self._live()
+            except Violated as violated:
+                verdict.violation = str(violated)
+        self._sum_up(verdict)
+        return verdict
+
+    def _live(self) -> None:
+        for process in self.processes.values():
+            self.nature.after(self.random.uniform(0.0, 2.0), process.start)
+        self.fate.begin()
+        while self.time.now < self.horizon:
+            self._until(min(self.horizon, self.time.now + 60.0))
+        self._heal()
+        while not self._is_done() and self.time.now < self.deadline:
+            self._until(self.time.now + 1.0)
+        self.watch.run("end", self)
+
+    def _until(self, at: float) -> None:
+        if not self.time.run(at, self._seen, MOST_EVENTS):
+            raise Violated(14, "no storm", f"{MOST_EVENTS} events in a minute and no end")
+
+    def _seen(self, loop: ProcessLoop) -> None:
+        self._digest.update(f"{self.time.now!r}{loop.name}".encode())
+        process: Process | None = loop.process
+        if process is not None:
+            _check_whole(process)
+            self.watch.event_over(process)
+            return
+        for each in (*self.processes.values(), *self._rivals.values()):
+            _check_whole(each)
+
+    def _heal(self) -> None:
+        """All faults stop; what was held is let go, what is down comes back by itself, people answer."""
+        self.tell("all faults stop")
+        self.fate.is_over = True
+        self.healed_at, self.deadline = self.time.now, self.time.now + HEAL_S
+        self.network.weather = CALM
+        self._reassure()
+        for process in (*self._rivals.values(), self.chatterbox):
+            process.kill()
+        for process in self.processes.values():
+            process.disk.is_full = process.disk.sync_fails = False
+            process.dies_in_write = None
+            if process.loop is not None:
+                process.loop.dies_after = None
+                process.resume()
+            backend = getattr(process.service, "_backend", None)
+            if backend is not None:
+                backend.is_sick = False
+        self.wake_all()
+        self.target = len(self.watch.durable.results) + MORE_ROUNDS
+        ledger = self.watch.durable
+        self.open_at_heal = [one for one in ledger.questions if one not in ledger.closed]
+
+    def _reassure(self) -> None:
+        draft = self.experiment.draft
+        calm = Temper()
+        for name in ("skip", "undo", "revise", "wrong_key", "walk_away", "leave", "think_s"):
+            setattr(draft.temper, name, getattr(calm, name))
+        for habit in draft.habits:
+            habit.silent_until = 0.0
+        for name, process in self.processes.items():
+            if name.startswith("source") and process.is_up and process.loop is not None:
+                start = ControlArrived(self.time.now, "start")
+                process.loop.run_now(lambda process=process, start=start: process.service._pump.handle(start))
+
+    def _is_done(self) -> bool:
+        ledger = self.watch.durable
+        unsent = any(
+            process.service.machine.unsent
+            for name, process in self.processes.items()
+            if name.startswith("labeler") and process.is_up
+        )
+        is_open = any(one not in ledger.closed for one in self.open_at_heal)
+        return len(ledger.results) >= self.target and not unsent and not is_open
+
+    def _sum_up(self, verdict: Verdict) -> None:
+        network = self.network.counts
+        self.faults.update({name: network[name] for name in network})
+        self.faults["torn write"] = sum(process.disk.torn for process in self.processes.values())
+        verdict.story = [f"{at:12.4f}  {words}" for at, words in self.story]
+        verdict.events, verdict.virtual_s = self.time.events, self.time.now
+        verdict.digest = self._digest.hexdigest()
+        verdict.rounds, verdict.answers = len(self.watch.durable.results), len(self.watch.durable.events)
+        verdict.faults, verdict.rows, verdict.checks = self.faults, self.rows, self.watch.checks
+
+    # --- what is seen
+
+    @contextmanager
+    def _observed(self) -> Iterator[None]:
+        observe, handle = Machine.observe, Machine.handle
+
+        def watched(machine: Machine[Any, Any], event: Any) -> list[Any]:
+            return self.watch.handle(lambda one, told: self._witness.handle(handle, one, told), machine, event)
+
+        Machine.observe = staticmethod(self._observe)
+        Machine.handle = watched  # type: ignore[method-assign, assignment]
+        self.network.heard = self._message
+        try:
+            with standing_in(lambda *given: SimulatedLink(self.network, here())):
+                yield
+        finally:
+            Machine.observe, Machine.handle = observe, handle  # type: ignore[method-assign]
+            for process in (*self.processes.values(), *self._rivals.values(), self.chatterbox):
+                if process.is_up and process.loop is not None:
+                    process.loop.die()
+
+    def _observe(self, machine: str, phase: str, trigger: str) -> None:
+        self.rows[machine, phase, trigger] += 1
+        if trigger not in ("tick", "stale", "not for us"):
+            self.story.append((self.time.now, f"{here().name} {machine} {phase}: {trigger}"))
+
+    def _message(self, name: str, frames: Any) -> None:
+        self._digest.update(frames[0])
+        envelope = peek(frames[0])
+        if envelope.kind >= LogLine.KIND:
+            return
+        if name.startswith("labeler") and envelope.kind == Question.KIND:
+            question = decode(frames).message
+            self.watch.run("question", question)
+        if envelope.kind >= 16:
+            self.story.append((self.time.now, f"{name} hears {KINDS[envelope.kind].__name__} in {envelope.room}"))
+
+    def _raise(self, error: BaseException) -> None:
+        raise error
+
+    def _detach(self, process: Process) -> None:
+        """Its machine tells the others a moment later; what it had sent until then may still arrive."""
+        link = getattr(getattr(process.service, "_peer", None), "_link", None)
+        router = getattr(process.service, "_router", None)
+        if isinstance(link, SimulatedLink):
+            self.nature.after(self.random.uniform(0.0, 0.02), lambda: self.network.detach(link))
+        if isinstance(router, SimulatedRouter):
+            self.network.unbind(router)
+
+
+def _check_whole(process: Process) -> None:
+    """Raises: Violated when it ended, or did not even begin, by a mistake of ours."""
+    if process.ends.broken:
+        name, error = process.ends.broken[0]
+        if isinstance(error, Violated):
+            raise error
+        raise Violated(14, "no process breaks", f"{name}: {type(error).__name__}: {error}") from error
+
+
+def simulate(seed: int, *, trace: bool = False) -> Verdict:
+    """One run. The same seed comes to the same verdict, event for event."""
+    return World(seed, trace=trace).run()
+
+
+__all__ = ["Handled", "Verdict", "World", "simulate"]

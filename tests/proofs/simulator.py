@@ -1,0 +1,156 @@
+"""The deterministic simulator: seeds run, invariants checked, every fault and row met, mutants caught. Knows what is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from active_learner.bench.outcome import Goal
+from active_learner.core import answering, asking, evaluation, proposing, scoring, session, training
+from active_learner.core.machine import Machine
+from active_learner.simulator.faults import COUNTED_BY_ITSELF, KINDS
+from active_learner.simulator.invariants import INVARIANTS
+from active_learner.simulator.world import Verdict, simulate
+from tests.proofs.base import Proof, Say, Tally
+from tests.proofs.simulator_mutants import MUTANTS, mutated
+
+PROCESSES = 2
+TWICE_OF = 50
+"""One seed of so many is run a second time: it must be the same run."""
+MUTANT_SEEDS = 40
+"""A mutant must be caught by one of so many."""
+MUTANTS_OF = 500
+"""Units in which the mutants are tried once: each chunk of the long form, and the short form."""
+
+MACHINES: tuple[type[Machine], ...] = (  # type: ignore[type-arg]
+    answering.Answering,
+    asking.AskingMachine,
+    evaluation.EvaluationMachine,
+    proposing.Proposing,
+    scoring.ScoringMachine,
+    session.Session,
+    training.TrainingMachine,
+)
+
+CANNOT_OCCUR: dict[tuple[str, str, str], str] = {}
+"""Rows that a running system never comes to, and why."""
+
+
+def run_seed(seed: int) -> Verdict:
+    """In a process of its own."""
+    return simulate(seed)
+
+
+def catch(name: str, first: int) -> int | None:
+    """The first seed that finds the mutant out; None: none of MUTANT_SEEDS."""
+    with mutated(name):
+        for seed in range(first, first + MUTANT_SEEDS):
+            if simulate(seed).violation:
+                return seed
+    return None
+
+
+class Simulator(Proof):
+    title = (
+        "the real services in virtual time: 21 invariants under every fault, one seed is one run, mutants are caught"
+    )
+    unit = "seeds"
+    short = 200
+    long = 20_000
+    chunk = 500
+    timeout_s = 900.0
+
+    def run(self, units: int, seed: int, say: Say) -> Tally:
+        tally = Tally()
+        with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
+            for verdict in pool.map(run_seed, range(seed, seed + units), chunksize=5):
+                _add(tally, verdict)
+            for verdict in pool.map(run_seed, range(seed, seed + units, TWICE_OF)):
+                tally.count("run twice")
+                if verdict.digest != run_seed(verdict.seed).digest:
+                    tally.fail(f"seed {verdict.seed} came to another run the second time")
+            caught = pool.map(catch, MUTANTS, [seed] * len(MUTANTS))
+            for name, found in zip(MUTANTS, caught, strict=True):
+                tally.count("mutants tried")
+                tally.count("mutants caught", int(found is not None))
+                if found is None:
+                    tally.fail(f"mutant not caught by seeds {seed} to {seed + MUTANT_SEEDS - 1}: {name}")
+        _tell(tally, say)
+        return tally
+
+    def goals(self, total: Tally, units: int) -> list[Goal]:
+        counts = total.counts
+        faults = [name for name in (*KINDS, *COUNTED_BY_ITSELF) if not counts[f"fault {name}"]]
+        rows = [row for row in _rows() if not counts[_name(row)] and row not in CANNOT_OCCUR]
+        numbers = {one.number for one in INVARIANTS}
+        unchecked = [number for number in sorted(numbers) if not counts[f"invariant {number:02}"]]
+        hours = counts["virtual seconds"] / 3600
+        goals = [
+            Goal(
+                "21 invariants checked",
+                f"{len(numbers) - len(unchecked)}, never {unchecked}",
+                len(numbers) == 21 and not unchecked,
+            ),
+            Goal(
+                "every fault kind",
+                f"{len(KINDS) + len(COUNTED_BY_ITSELF) - len(faults)} kinds, never {faults}",
+                not faults,
+            ),
+            Goal(
+                "every row that can occur",
+                f"{len(_rows()) - len(rows) - len(CANNOT_OCCUR)} of {len(_rows())}, never {rows}",
+                not rows,
+            ),
+            Goal("mutants caught", f"{counts['mutants caught']} of {counts['mutants tried']}", _all_caught(counts)),
+        ]
+        if units >= self.long:
+            goals.append(Goal("10,000 virtual hours", f"{hours:,.0f}", hours >= 10_000))
+            goals.append(Goal("1e7 events", f"{counts['events']:,}", counts["events"] >= 10_000_000))
+        return goals
+
+
+def _all_caught(counts: Counter[str]) -> bool:
+    return counts["mutants caught"] == counts["mutants tried"] >= 12
+
+
+def _add(tally: Tally, verdict: Verdict) -> None:
+    tally.count("seeds")
+    tally.count("events", verdict.events)
+    tally.count("virtual seconds", round(verdict.virtual_s))
+    tally.count("rounds", verdict.rounds)
+    tally.count("label events", verdict.answers)
+    for name, number in verdict.faults.items():
+        tally.count(f"fault {name}", number)
+    for row, number in verdict.rows.items():
+        tally.count(_name(row), number)
+    for invariant, number in verdict.checks.items():
+        tally.count(f"invariant {invariant:02}", number)
+    if verdict.violation:
+        tally.fail(f"python -m active_learner.simulator --seed {verdict.seed}: {verdict.violation}")
+
+
+def _rows() -> list[tuple[str, str, str]]:
+    return [(kind.__name__, *row) for kind in MACHINES for row in kind.TABLE]
+
+
+def _name(row: tuple[str, str, str]) -> str:
+    return "row " + " ".join(row)
+
+
+def _tell(tally: Tally, say: Say) -> None:
+    for group in ("fault", "invariant"):
+        told = [
+            f"{name[len(group) + 1 :]} {number:,}"
+            for name, number in sorted(tally.counts.items())
+            if name.startswith(f"{group} ")
+        ]
+        say(f"{group}s: {', '.join(told)}")
+    never = [row for row in _rows() if not tally.counts[_name(row)]]
+    say(
+        f"rows hit: {len(_rows()) - len(never)} of {len(_rows())}; never: {', '.join(' '.join(row) for row in never) or 'none'}"
+    )
+    hours = tally.counts["virtual seconds"] / 3600
+    say(
+        f"{tally.counts['events']:,} events in {hours:,.0f} virtual hours; mutants caught {tally.counts['mutants caught']}"
+    )
