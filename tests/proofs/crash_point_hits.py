@@ -67,7 +67,7 @@ class CrashPoints(Proof):
     short: ClassVar[int] = len(POINTS)
     long: ClassVar[int] = HITS * len(POINTS)
     chunk: ClassVar[int] = len(POINTS)
-    timeout_s: ClassVar[float] = 360.0
+    timeout_s: ClassVar[float] = 500.0
 
     def run(self, units: int, seed: int, say: Say) -> Tally:
         tally = Tally()

@@ -28,7 +28,7 @@ class Kills(Proof):
     short: ClassVar[int] = 25
     long: ClassVar[int] = 1000
     chunk: ClassVar[int] = 25
-    timeout_s: ClassVar[float] = 240.0
+    timeout_s: ClassVar[float] = 400.0
 
     def run(self, units: int, seed: int, say: Say) -> Tally:
         tally = Tally()

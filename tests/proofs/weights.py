@@ -31,7 +31,7 @@ class Weights(Proof):
     short: ClassVar[int] = 10
     long: ClassVar[int] = 200
     chunk: ClassVar[int] = 200
-    timeout_s: ClassVar[float] = 240.0
+    timeout_s: ClassVar[float] = 400.0
 
     def run(self, units: int, seed: int, say: Say) -> Tally:
         tally = Tally()
