@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from active_learner.core.records import Features, SampleSpec, content_key
@@ -35,26 +35,26 @@ class LabelFile:
         rows: dict[str, Rated] = {}
         for number, line in enumerate(lines, start=1):
             last = number == len(lines)
-            torn = last or (follows and _is_junk(line))
-            row = self._row(line, number, spec, torn=torn) if line.strip() else None
-            if row is None and torn and not last:
+            row, problem = self._row(line, spec) if line.strip() else (None, "")
+            if problem and not last:
                 self.tidy = False
-                break
+                if follows and _is_junk(lines[number - 1 :]):
+                    break
+                raise WrongStore(f"{self._path} line {number}: {problem}")
             if row is not None:
                 rows[content_key(row[0])] = row
             as_written = line == "" if last else row is not None and f"{line}\n" == format_row(*row)
             self.tidy = self.tidy and as_written
         return rows
 
-    def _row(self, line: str, number: int, spec: SampleSpec, torn: bool) -> Rated | None:
+    def _row(self, line: str, spec: SampleSpec) -> tuple[Rated | None, str]:
+        """The row, or why it cannot be read."""
         try:
             sample, value = parse_row(line, spec)
         except ValueError as error:
-            if torn:
-                return None
-            raise WrongStore(f"{self._path} line {number}: {error}") from error
+            return None, str(error)
         sample.setflags(write=False)
-        return sample, value
+        return (sample, value), ""
 
     def resume(self) -> None:
         """Go on behind what was read. Raises: OSError."""
@@ -81,6 +81,6 @@ class LabelFile:
         self._file = None
 
 
-def _is_junk(line: str) -> bool:
-    """What was no text has replacement characters."""
-    return not line.strip().isprintable() or "\ufffd" in line
+def _is_junk(lines: Sequence[str]) -> bool:
+    """What was no text has replacement characters or others that nobody types; its first line may look well by chance."""
+    return any(not line.replace("\t", "").strip().isprintable() or "\ufffd" in line for line in lines)

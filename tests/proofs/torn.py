@@ -335,7 +335,7 @@ class Torn(Proof):
                 draw = random.Random(f"torn {seed + unit}")
                 if unit % ATTACKS_A_SCENE == 0:
                     stage = Scene(folder / f"scene-{unit}", random.Random(f"scene {seed + unit}"))
-                name = kinds[unit % len(kinds)]
+                name = kinds[(seed + unit) % len(kinds)]
                 wrong = _attacked(ATTACKS[name], stage, folder / "attacked", draw)
                 tally.count(name)
                 if wrong:

@@ -217,6 +217,29 @@ def test_a_torn_last_row_is_left_out(store: Store, folder: Path, torn: str) -> N
     again.close()
 
 
+@pytest.mark.parametrize("junk", [b"\0" * 700, b"W+\n\xce\x01\x1d8\n", b"\xff\xfe\n" * 3])
+def test_row_37_what_a_power_cut_leaves_behind_the_rows_is_left_out_and_kept_aside(
+    store: Store, folder: Path, junk: bytes
+) -> None:
+    store.commit_event(said("a", 3))
+    store.close()
+    rows = (folder / "data.csv").read_bytes()
+    (folder / "data.csv").write_bytes(rows + junk + b"\n")
+    again = opened(folder)
+    assert tutorial(folder) == labels(again) == {BITS["a"]: 3}
+    assert (folder / "data.csv.before").read_bytes() == rows + junk + b"\n"
+    again.close()
+
+
+def test_what_a_person_wrote_wrongly_behind_the_rows_is_refused_and_left_alone(store: Store, folder: Path) -> None:
+    store.commit_event(said("a", 3))
+    store.close()
+    (folder / "data.csv").write_text('"(0, 0, 1)",3\n"(0, 1 0)",2\t\n"(0, 1, 0)",2\n')
+    with pytest.raises(WrongStore, match="line 2"):
+        opened(folder)
+    assert (folder / "data.csv").read_text().count("\n") == 3
+
+
 def test_row_37_a_power_cut_within_the_last_event_leaves_all_before_it(store: Store, folder: Path) -> None:
     store.commit_event(said("a", 3))
     events, rows = folder / "data.csv.events", folder / "data.csv"
