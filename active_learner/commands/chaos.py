@@ -59,7 +59,8 @@ def command(config: Config, **options: Any) -> int:
     It is a run of its own in NAME-chaos beside your run folders; your runs are not touched. Every process is killed in
     turn, at drawn times and at named crash points, and started again. When all attacks are made and one more round is
     finished, everything is stopped, and the verdict is told: acknowledged answers lost or doubled (the labelers write down
-    what they were told, outside of the store), steps missing, and how long each process took to work again. Exit code 0: nothing was lost; 1: something was.
+    what they were told, outside of the store), steps missing, weights other than those that the run's
+    plans lead to (`replay`), and how long each process took to work again. Exit code 0: nothing was lost; 1: something was.
 
     \b
     active-learner chaos digits --kills 50
@@ -157,5 +158,6 @@ def verdict(config: Config, burning: Burning, attacked: int) -> list[Goal]:
         Goal("the run goes on to its end", burning.stalled or "it did", not burning.stalled),
         ask.answers(history, kept),
         ask.steps(plans),
+        ask.replayed(folder),
         *ask.attacks(burning.account, attacked),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess  # nosec B404
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -66,6 +68,15 @@ def recovery(account: Account) -> str:
     seconds = account.seconds()
     told = [f"{name} {middle(times):.2f} s (at most {max(times):.2f})" for name, times in sorted(seconds.items())]
     return ", ".join(told) or "nobody had to"
+
+
+def replayed(folder: Path) -> Goal:
+    """`replay` trains the run again in a process of its own, from plans, labels and seeds alone."""
+    command = [sys.executable, "-P", "-m", "active_learner", "replay", str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # nosec B603
+    lines = [*ended.stdout.splitlines(), *ended.stderr.splitlines()] or ["it said nothing"]
+    words = "the weights are those of an undisturbed run of the same plans"
+    return Goal(words, lines[-1].removeprefix("replay: "), ended.returncode == 0)
 
 
 def kept_of(config: Config, folder: Path) -> tuple[list[Kept], list[tuple[Plan, RoundResult | None]]]:

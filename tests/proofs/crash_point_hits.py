@@ -100,6 +100,8 @@ def _count(tally: Tally, part: Part, config: Config, burning: Burning, what: str
     under_fire.tally_answers(tally, config, what)
     visited = {blow.attack.how for blow in burning.account.blows if blow.attack.at_point and blow.reached}
     tally.count("deaths", len(visited & set(part.points)))
+    for point in set(part.points) - visited:
+        tally.fail(f"{what}: {point} was never reached")
     if part.sets:  # the reference reads SQLite and knows one stage
         return
     equal = under_fire.plain_digest(config) == under_fire.last_digest(config)

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import torch
 
 from active_learner.bench.outcome import Goal
+from active_learner.commands.verdict import kept_of, replayed
+from active_learner.config import loading
 from active_learner.config.schema import Config
 from active_learner.faults.attacks import drawn
 from active_learner.services.fire import Fire
@@ -48,6 +50,10 @@ class Weights(Proof):
     def _compare(self, tally: Tally, config: Config, what: str) -> None:
         found = under_fire.last_digest(config)
         tally.count("steps", _steps(config))
+        replay = replayed(loading.run_dir(config))
+        tally.count("replayed", replay.met)
+        if not replay.met:
+            tally.fail(f"{what}: replay: {replay.measured}")
         equal = under_fire.plain_digest(config) == found
         tally.count("equal", equal)
         if not equal:
@@ -68,15 +74,13 @@ class Weights(Proof):
         return [
             Goal(f"{units} kills", f"{counts['kills']}", counts["kills"] >= units),
             Goal(f"over {steps:,} steps", f"{counts['steps']:,}", counts["steps"] >= steps),
+            Goal("SHA-256 equal to replay", f"{counts['replayed']} of {runs} runs", counts["replayed"] == runs),
             Goal("SHA-256 equal to plain PyTorch", f"{counts['equal']} of {runs} runs", counts["equal"] == runs),
             Goal("three negative controls differ", f"{differ}", sorted(differ.values()) == [runs] * 3),
         ]
 
 
 def _steps(config: Config) -> int:
-    from active_learner.commands.verdict import kept_of
-    from active_learner.config import loading
-
     _, plans = kept_of(config, loading.run_dir(config))
     return max(plan.last_step for plan, result in plans if result is not None)
 
