@@ -15,11 +15,20 @@ STOPPED_S = (0.5, 4.0)
 """How long a stopped process stands still: on both sides of what it takes to be noticed (2 s)."""
 
 MOST_HITS = 3
-HITS = {"broker": 200}
+HITS = {"broker": 60}
 """A process dies at up to that many hits of its point. The broker comes to its points with every message."""
 
 AT_START = frozenset(
-    {"before_hello", "welcomed", "ready", "joined", "bound", "term_before_commit", "term_after_commit"}
+    {
+        "before_hello",
+        "hello_answered",
+        "welcomed",
+        "ready",
+        "joined",
+        "bound",
+        "term_before_commit",
+        "term_after_commit",
+    }
 )
 """Moments of a start: a life has no second one."""
 
