@@ -65,7 +65,7 @@ def read_checkpoint(path: Path) -> tuple[Arrays, dict[str, Any]]:
         header = json.loads(contents[8 : 8 + int.from_bytes(contents[:8], "little")])
         facts: dict[str, Any] = json.loads(header["__metadata__"][FACTS])
         arrays: Arrays = safetensors.numpy.load(contents)
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         raise ValueError(f"checkpoint {path.name} is none of ours: {error!r}") from error
     if not isinstance(facts, dict):
         raise ValueError(f"checkpoint {path.name} is none of ours: its facts are {type(facts).__name__}")
