@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from active_learner import __version__
-from active_learner.core import session as machine
+from active_learner.core import session_events as machine
 from active_learner.core.admission import FIRST_ROOM_KIND
 from active_learner.core.keys import Keys
 from active_learner.core.resends import Resends
@@ -103,6 +103,7 @@ class Peer:
             Hello(LOWEST_VERSION, PROTOCOL_VERSION, experiment, given, role, exclusive, instance, SOFTWARE)
         )
         self._link: Link = link_to(address, role, own)
+        self._link.on_live = lambda: self._handle(machine.Connected())
         self._counters: Counter[str] = Counter()
         self._resends = Resends(lambda: random.uniform(0.8, 1.2))
         self._asked: dict[int, _Asked] = {}
@@ -252,10 +253,8 @@ class Peer:
             async with asyncio.timeout(timeout_s):
                 return await asked.answer
         except TimeoutError:
-            kind = type(message).__name__
-            raise Unreachable(
-                f"no answer to {kind} in {room!r} of {self.experiment!r} for {timeout_s or 0:g} s"
-            ) from None
+            where = f"{room!r} of {self.experiment!r}"
+            raise Unreachable(f"no answer to {type(message).__name__} in {where} for {timeout_s or 0:g} s") from None
         finally:
             del self._asked[number]
             self._resends.remove(number)

@@ -2,21 +2,37 @@
 
 Whatever the broker says may be lost: HELLO, JOIN and PING are said again, and so is the JOIN of a room that is joined, whose
 answer tells who came or left unheard. A restarted broker is found by UNKNOWN, the answer to the first message after it, which
-is a PING at the latest; a broker that is gone by `LOST_S` of silence. Then HELLO is said, and all rooms are joined, again.
+is a PING, said at once on a new connection; a broker that is gone by `LOST_S` of silence. Then HELLO is said, and all rooms are joined, again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from active_learner.core.machine import Machine
+from active_learner.core.session_events import (
+    Command,
+    Connected,
+    Down,
+    Event,
+    Finish,
+    Heard,
+    Rejected,
+    RoomJoined,
+    RoomRefused,
+    Say,
+    Seen,
+    Tick,
+    Unwant,
+    Up,
+    Want,
+)
 from protocol.errors import RefusalCode
 from protocol.limits import MAX_MESSAGE_BYTES, MAX_SEQUENCE
-from protocol.messages import Bye, Hello, Join, Joined, Leave, Member, Message, Ping, Presence, Refused, Welcome
+from protocol.messages import Bye, Hello, Join, Joined, Leave, Member, Ping, Presence, Refused, Welcome
 
 HELLO_S = 0.25
-"""Between two HELLOs without answer: half of the longest wait of the transport before it connects again."""
+"""Between two HELLOs without answer: a connection that came meanwhile is told by `Connected`."""
 
 FULL_S = 1.0
 """Between two HELLOs to a broker that is full, or does not allow our key: that changes seldom, and it has enough to do."""
@@ -36,106 +52,10 @@ LOOK_AT_EACH_S = 0.02
 LOST_S = 1.75
 """Silence, in spite of PINGs, after which the broker is lost: one that is stopped must be noticed within 2 s."""
 
+LONG_AGO = float("-inf")
+
 BUSY_S = 1.0
 """A longer time between two ticks was our own doing: silence during it proves nothing."""
-
-
-# --- events -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """The broker said something to us; `sequence` is that of our message that it answers, or 0."""
-
-    message: Message
-    sequence: int
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """Join a room (qualified), now and after every reconnect."""
-
-    room: str
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Unwant:
-    room: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    why: str
-
-
-Event = Heard | Tick | Want | Unwant | Finish
-
-
-# --- commands -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Send it to the broker with this session and sequence. When it cannot be sent, a later tick says it again."""
-
-    message: Message
-    session: int
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class RoomJoined:
-    room: str
-    members: tuple[Member, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RoomRefused:
-    """The room will not be joined; it is not wanted any more."""
-
-    room: str
-    code: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Somebody is now in a room (`here`), or not any more."""
-
-    room: str
-    member: Member
-    here: bool
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """Welcomed, and all wanted rooms are joined."""
-
-
-@dataclass(frozen=True, slots=True)
-class Down:
-    """The broker, or our session on it, is lost."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """HELLO was refused; it will be said again."""
-
-    code: str
-    text: str
-
-
-Command = Say | RoomJoined | RoomRefused | Seen | Up | Down | Rejected
 
 
 class Session(Machine[Event, Command]):
@@ -145,6 +65,7 @@ class Session(Machine[Event, Command]):
         ("greeting", "tick"): "_greet",
         ("greeting", "Welcome"): "_welcomed",
         ("greeting", "Refused"): "_rejected",
+        ("greeting", "connected"): "_greet_soon",
         ("greeting", "want"): "_want_later",
         ("greeting", "unwant"): "_unwant_later",
         ("greeting", "finish"): "_close",
@@ -155,6 +76,7 @@ class Session(Machine[Event, Command]):
         ("joining", "Presence"): "_presence",
         ("joining", "Refused"): "_room_refused",
         ("joining", "Unknown"): "_forgotten",
+        ("joining", "connected"): "_ask_soon",
         ("joining", "want"): "_want",
         ("joining", "unwant"): "_unwant",
         ("joining", "finish"): "_say_bye",
@@ -166,12 +88,14 @@ class Session(Machine[Event, Command]):
         ("ready", "Presence"): "_presence",
         ("ready", "Refused"): "_room_refused",
         ("ready", "Unknown"): "_forgotten",
+        ("ready", "connected"): "_ask_soon",
         ("ready", "want"): "_want",
         ("ready", "unwant"): "_unwant",
         ("ready", "finish"): "_say_bye",
         ("ready", "stale"): "_nothing",
         ("ready", "silence"): "_lost",
         ("closed", "tick"): "_nothing",
+        ("closed", "connected"): "_nothing",
         ("closed", "stale"): "_nothing",
         ("closed", "finish"): "_nothing",
     }
@@ -195,7 +119,7 @@ class Session(Machine[Event, Command]):
         self._sequence = 0
         self._wanted: dict[str, float] = {}
         self._asked: dict[int, str] = {}
-        self._hello_at = -HELLO_S
+        self._hello_at = LONG_AGO
         self._ping_at = 0.0
         self._look_at = 0.0
         self._tick_at = 0.0
@@ -226,6 +150,11 @@ class Session(Machine[Event, Command]):
             return []
         self._hello_at = event.at
         return [Say(self.hello, 0, self.next_sequence())]
+
+    def _greet_soon(self, event: Connected) -> list[Command]:
+        """At the next tick. Not at once: a socket may take messages only a little after it told of its connection."""
+        self._hello_at = LONG_AGO
+        return []
 
     def _welcomed(self, event: Heard) -> list[Command]:
         welcome = event.message
@@ -349,6 +278,11 @@ class Session(Machine[Event, Command]):
         return says + self._look_round(event.at)
 
     _join_again = _beat
+
+    def _ask_soon(self, event: Connected) -> list[Command]:
+        """PING at the next tick: a restarted broker answers UNKNOWN."""
+        self._ping_at = LONG_AGO
+        return []
 
     def _look_round(self, at: float) -> list[Command]:
         """The joined rooms are joined again, in turn: the answer says who is there."""

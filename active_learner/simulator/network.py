@@ -112,6 +112,8 @@ class Network:
         link.connection = Connection(b"%d" % next(self._names), link, router)
         router.connections[link.connection.name] = link.connection
         link.loop.wake()
+        if link.on_live is not None:
+            link.loop.after(0.0, link.on_live)
 
     # --- what faults do
 

@@ -11,7 +11,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from active_learner.core import answering_events, evaluation_events, session, training_events
+from active_learner.core import answering_events, evaluation_events, session_events, training_events
 from active_learner.core.asking_events import CandidatesHeard, ScoresHeard
 from active_learner.core.machine import Machine
 from active_learner.simulator.fingerprint import fingerprint
@@ -22,7 +22,7 @@ SAMPLED_REJECTED = 0.02
 
 MESSAGES = (
     evaluation_events.Heard,
-    session.Heard,
+    session_events.Heard,
     answering_events.QuestionArrived,
     answering_events.QuestionGone,
     answering_events.ReceiptArrived,

@@ -20,6 +20,9 @@ class Link(ABC):
     trouble: str = ""
     """Why the broker does not let us in, or why it cannot be ours, as far as the transport knows; empty: nothing is known."""
 
+    on_live: Callable[[], None] | None = None
+    """Set before `open`: called for each new connection, which may take messages only a little later."""
+
     @abstractmethod
     async def open(self, on_frames: OnFrames) -> None:
         """Start. Does not wait for the other side."""

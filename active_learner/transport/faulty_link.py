@@ -31,6 +31,7 @@ class FaultyLink(Link):
         LOG.warning("faults are on (%s): messages are lost, repeated and late: %s", VARIABLE, self._rules.told())
         self._loop = asyncio.get_running_loop()
         self._on_frames = on_frames
+        self._inner.on_live = self.on_live
         await self._inner.open(self._heard)
 
     def send(self, frames: Frames) -> bool:

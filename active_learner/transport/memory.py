@@ -122,6 +122,8 @@ class MemoryLink(Link):
             return None
         if self._router is not router or not router.is_connected(self._connection):
             self._router, self._connection = router, router.connect(self)
+            if self.on_live is not None:
+                self._loop.call_soon(self.on_live)
         return router
 
     def deliver(self, frames: list[Frame]) -> bool:

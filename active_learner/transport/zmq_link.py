@@ -17,8 +17,8 @@ from protocol.limits import MAX_MESSAGE_BYTES
 LINGER_MS = 500
 """Longest wait of `close` for what is not sent yet."""
 
-RECONNECT_MS = (50, 500)
-"""First and longest wait before the next attempt to connect: a restarted broker has all its peers back within 2 s."""
+RECONNECT_MS = (50, 100)
+"""First and longest wait before the next attempt to connect, of the half second in which all are back at a new broker."""
 
 HEARTBEAT_MS = (500, 1500)
 """ZeroMQ's own ping and how long it waits for an answer; its IO thread answers while Python is busy."""
@@ -84,6 +84,8 @@ class ZmqLink(Link):
         """A handshake is over. ZeroMQ tries one that broke again by itself; one that it has understood and that failed, never."""
         if how is Handshake.DONE:
             self.trouble = ""
+            if self.on_live is not None:
+                self.on_live()
         elif how is not Handshake.BROKEN or not self.trouble:  # of two sides that differ, who hangs up first tells less
             self.trouble = (WITH_KEYS if self._keys else WITHOUT_KEYS)[how]
         if how not in (Handshake.DONE, Handshake.BROKEN):

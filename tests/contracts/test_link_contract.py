@@ -32,6 +32,8 @@ class Wire:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.heard: asyncio.Queue[Message] = asyncio.Queue()
+        self.lives: asyncio.Queue[None] = asyncio.Queue()
+        link.on_live = lambda: self.lives.put_nowait(None)
         self.session = 0
 
     async def open(self) -> None:
@@ -226,6 +228,20 @@ def test_a_restarted_broker_is_reached_again_and_knows_nobody(scheme: str) -> No
                     continue
         a.session = 0
         await a.enter("a", ROOM)
+
+    run(scheme, story)
+
+
+def test_each_new_connection_is_told(scheme: str) -> None:
+    async def story(house: House) -> None:
+        wire = await house.wire()
+        for life in ("first", "second"):
+            await wire.say(Ping(life))
+            await asyncio.wait_for(wire.lives.get(), 5)
+            assert (await wire.next(Pong)).id == life
+            assert wire.lives.empty()
+            await house.stop()
+            await house.start()
 
     run(scheme, story)
 

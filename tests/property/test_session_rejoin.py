@@ -10,7 +10,21 @@ from hypothesis import strategies as st
 
 from active_learner.core.admission import Limits
 from active_learner.core.membership import Membership
-from active_learner.core.session import Command, Down, Event, Finish, Heard, Say, Seen, Session, Tick, Unwant, Up, Want
+from active_learner.core.session import Session
+from active_learner.core.session_events import (
+    Command,
+    Connected,
+    Down,
+    Event,
+    Finish,
+    Heard,
+    Say,
+    Seen,
+    Tick,
+    Unwant,
+    Up,
+    Want,
+)
 from active_learner.core.telling import Send
 from protocol.codec import decode, encode
 from protocol.messages import Bye, Member
@@ -54,6 +68,7 @@ class World:
         for queues in (self.to_broker, self.to_peer):
             queues.pop(old, None)
             queues[side.connection] = deque()
+        self.handle(side, Connected())
         if tell:
             self.send(self.membership.gone(old, "gone"))
 

@@ -13,6 +13,10 @@ from active_learner.core.session import (
     LOOK_S,
     LOST_S,
     PING_S,
+    Session,
+)
+from active_learner.core.session_events import (
+    Connected,
     Down,
     Finish,
     Heard,
@@ -21,7 +25,6 @@ from active_learner.core.session import (
     RoomRefused,
     Say,
     Seen,
-    Session,
     Tick,
     Unwant,
     Up,
@@ -58,6 +61,28 @@ def test_hello_is_said_and_said_again(session: Session) -> None:
     assert session.handle(Tick(0.0)) == [Say(HELLO, 0, 1)]
     assert session.handle(Tick(HELLO_S - 0.01)) == []
     assert session.handle(Tick(HELLO_S)) == [Say(HELLO, 0, 2)]
+
+
+def test_hello_is_said_at_the_next_tick_when_there_is_a_connection(session: Session) -> None:
+    session.handle(Tick(0.0))
+    assert session.handle(Connected()) == []
+    assert session.handle(Tick(0.05)) == [Say(HELLO, 0, 2)]
+    assert session.handle(Tick(0.1)) == []
+
+
+@pytest.mark.parametrize("phase", ["joining", "ready"])
+def test_on_a_new_connection_a_ping_at_the_next_tick_finds_out_whether_the_broker_knows_us(
+    session: Session, phase: str
+) -> None:
+    session.handle(Want(ROOM, 0.0))
+    session.handle(Heard(WELCOME, 1, 0.0))
+    if phase == "ready":
+        session.handle(Heard(Joined(ROOM, ()), 1, 0.0))
+    assert session.phase == phase
+    assert session.handle(Tick(0.05)) == []
+    assert session.handle(Connected()) == []
+    assert session.handle(Tick(0.1)) == [Say(Ping("2"), 7, 2)]
+    assert session.handle(Tick(0.15)) == []
 
 
 def test_a_session_without_rooms_is_up_when_welcomed(session: Session) -> None:
@@ -367,6 +392,7 @@ def test_every_row_can_be_reached_and_leaves_a_phase_of_the_table(phase: str, tr
         for at in (0.9, 1.7):
             session.handle(Tick(at))
     events = {"tick": Tick(0.1), "silence": Tick(2.1), "want": Want("digits/b", 0.0), "unwant": Unwant(ROOM)}
+    events["connected"] = Connected()
     events["finish"] = Finish("done")
     event = events.get(trigger) or Heard(HEARD[trigger], 0, 0.1)
     assert session.classify(event) == trigger
