@@ -46,8 +46,9 @@ demo: $(READY) ## digits: asking by uncertainty against asking at random; ends b
 run-broker: $(READY) ## only the broker, for processes started by hand
 	$(BIN)/active-learner broker $(ARGS)
 
-test: $(READY) ## all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## all tests: on all cores those that start no process, then one at a time those that do
+	$(BIN)/python -m pytest -m "not integration" --require-every-row -n auto $(ARGS)
+	$(BIN)/python -m pytest -m integration $(ARGS)
 
 check: $(READY) ## format, lint, types, security, layers, and all tests that start no process
 	$(BIN)/ruff format --check .

@@ -96,14 +96,20 @@ def main() -> int:
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PROOFS)}")
     if given.afresh and given.state.exists():
         states = json.loads(given.state.read_text(encoding="utf-8"))
-        _write(given.state, {name: state for name, state in states.items() if name not in (given.parts or PROOFS)})
+        forgotten = {_kept_as(part, given.short) for part in given.parts or PROOFS}
+        _write(given.state, {name: state for name, state in states.items() if name not in forgotten})
     return max([_part(name, given) for name in given.parts or PROOFS], default=0)
+
+
+def _kept_as(part: str, is_short: bool) -> str:
+    """Its name in the state file."""
+    return f"{part} (short)" if is_short else part
 
 
 def _part(name: str, given: argparse.Namespace) -> int:
     proof = load_proof(name)
     units = proof.short if given.short else proof.long
-    total, state = soak(f"{name} (short)" if given.short else name, proof, units, given.seed, given.state)
+    total, state = soak(_kept_as(name, given.short), proof, units, given.seed, given.state)
     goals = all_goals(proof, total, units)
     print(f"== {name}: {proof.title}\n{told(total, state)}")
     print("\n".join([*(goal.told() for goal in goals), *total.failures, f"on {facts.told()}"]), flush=True)
