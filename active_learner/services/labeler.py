@@ -14,20 +14,12 @@ from active_learner.core.answering import Answering
 from active_learner.core.answering_events import (
     Ask,
     Command,
-    Drained,
-    Forget,
     Full,
-    Keep,
     Left,
     NothingThere,
-    QuestionArrived,
-    QuestionGone,
-    ReceiptArrived,
     Replied,
     Rest,
-    Send,
     Tell,
-    Tick,
     TrainerSeen,
     Unkept,
     Withdraw,
@@ -37,14 +29,10 @@ from active_learner.crash_points import reach
 from active_learner.durable.kept_answers import KeptAnswers
 from active_learner.oracles.base import Oracle, Reply
 from active_learner.peer import Peer, Received
-from active_learner.services.outbox_lane import OutboxLane
-from active_learner.services.pump import Pump
-from active_learner.services.shell import Service, jitter, meet
+from active_learner.services.desk import TICK_S, Desk, answers_in_words, told_in_words
+from active_learner.services.shell import Service, meet
 from active_learner.services.tally import tally_line
 from protocol.messages import Answer, AnswerReceipt, Member, Question, QuestionClosed, StatusRequest
-
-TICK_S = 0.1
-"""An answer that is due is sent again at most that much later."""
 
 DRAIN_S = 1.2
 """Half of what a stop may take: the other half is for the peer's own goodbye."""
@@ -79,12 +67,7 @@ class Labeler(Service):
         self.counters: Counter[str] = Counter()
         self._said: set[str] = set()
         self._clock, self._wall, self._new_id = clock, wall, new_id
-        before = () if kept is None else kept.all()
-        self.machine = Answering(oracle.annotator, jitter=jitter, keeps=kept is not None, kept=before)
-        self._pump = Pump(self.machine, self._do, self.fail)
-        self._lane = None if kept is None else OutboxLane(kept, self._pump.handle, clock)
-        self._torn = "" if kept is None else kept.note
-        self._drained = asyncio.Event()
+        self._desk = Desk(oracle.annotator, self._send, self._do, self.fail, kept, clock)
         self._turn: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._notes: set[asyncio.Task[None]] = set()
@@ -105,20 +88,17 @@ class Labeler(Service):
 
     def _tell_what_was_left(self) -> None:
         """By an earlier process of this annotator: the machine sends it as soon as the trainer is seen, before anything else."""
-        if self._torn:
-            self._oracle.notice(self._torn)
-        left = len(self.machine.unsent)
-        if left:
-            self._oracle.notice(f"{_answers(left)} of an earlier start had no receipt: sent again")
+        for words in self._desk.left_behind():
+            self._oracle.notice(words)
 
     async def stop(self) -> None:
         """Ask no more, deliver what is decided (bounded), and tell what could not be delivered."""
         turn = self._end_turn()
-        self._pump.handle(Left())
+        self._desk.handle(Left())
         if turn is not None:
             await asyncio.wait({turn}, timeout=DRAIN_S / 4)
         try:
-            await asyncio.wait_for(self._drained.wait(), DRAIN_S)
+            await asyncio.wait_for(self._desk.drained.wait(), DRAIN_S)
         except TimeoutError:
             self._tell_undelivered()
         if self._ticking is not None:
@@ -127,17 +107,19 @@ class Labeler(Service):
             await asyncio.wait(self._notes, timeout=DRAIN_S / 4)
         self._oracle.close()
         await self._peer.close()
-        lane, self._lane = self._lane, None
-        if lane is not None:
-            await lane.close()
+        await self._desk.close()
 
     def _tell_undelivered(self) -> None:
         lost = self.machine.unkept
         kept = [answer for answer in self.machine.unsent if answer not in lost]
         if kept:
-            self._oracle.notice(f"not delivered yet, kept here and sent by the next start: {_told(kept)}")
+            self._oracle.notice(f"not delivered yet, kept here and sent by the next start: {told_in_words(kept)}")
         if lost:
-            self._oracle.notice(f"not delivered, because the trainer did not confirm: {_told(lost)}")
+            self._oracle.notice(f"not delivered, because the trainer did not confirm: {told_in_words(lost)}")
+
+    @property
+    def machine(self) -> Answering:
+        return self._desk.machine
 
     def readings(self) -> Iterator[Reading]:
         yield from counted({**self._peer.counters, **self.counters})
@@ -148,14 +130,8 @@ class Labeler(Service):
 
     def _heard(self, received: Received) -> None:
         match received.message:
-            case Question() as question:
-                reach("labeler.question_heard")
-                self._pump.handle(QuestionArrived(question))
-            case QuestionClosed(id=id, why=why):
-                self._pump.handle(QuestionGone(id, why))
-            case AnswerReceipt() as receipt:
-                reach("labeler.receipt_heard")
-                self._pump.handle(ReceiptArrived(receipt, self._clock()))
+            case Question() | QuestionClosed() | AnswerReceipt() as message:
+                self._desk.heard(message)
             case StatusRequest():
                 self._tallies += 1
                 counters = {**self._peer.counters, **self.counters}
@@ -170,10 +146,10 @@ class Labeler(Service):
 
     def _trainer(self, here: bool) -> None:
         if here:
-            self._pump.handle(TrainerSeen(self._clock()))
+            self._desk.handle(TrainerSeen(self._clock()))
         if here != self._trainer_here:
             kept = len(self.machine.unsent)
-            words = f"; {_answers(kept)} without receipt kept here until it is back" if kept else ""
+            words = f"; {answers_in_words(kept)} without receipt kept here until it is back" if kept else ""
             if here and self._trainer_here is not None:
                 self._oracle.notice("the trainer is here")
             elif not here:
@@ -183,7 +159,7 @@ class Labeler(Service):
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._pump.handle(Tick(self._clock()))
+            self._desk.tick()
 
     # --- what is done
 
@@ -195,24 +171,18 @@ class Labeler(Service):
                 self._rest(turn)
             case Withdraw(why=why):
                 self._oracle.notice(f"the question was withdrawn: {why}")
-            case Keep(answer=answer) if self._lane is not None:
-                self._lane.keep(answer)
-            case Forget(id=id, status=status) if self._lane is not None:
-                self._lane.settle(id, status)
-            case Send(answer=answer):
-                self._send(answer)
             case Unkept(text=text):
                 self._oracle.notice(
                     f"not kept on this disk yet ({text}): sent all the same, and keeping it is tried again"
                 )
             case Full(unsent=unsent):
-                self._oracle.notice(f"{_answers(unsent)} have no receipt: nothing is asked until half of them have one")
+                self._oracle.notice(
+                    f"{answers_in_words(unsent)} have no receipt: nothing is asked until half of them have one"
+                )
             case Tell(receipt=receipt):
                 self._note(self._oracle.receipt(receipt))
             case NothingThere():
                 self._oracle.notice("there is nothing to undo or to change")
-            case Drained():
-                self._drained.set()
 
     def _send(self, answer: Answer) -> None:
         self.counters["resent_answers"] += answer.id in self._said
@@ -242,10 +212,10 @@ class Labeler(Service):
             self.fail(error)
             return
         if reply is None:
-            self._pump.handle(Left())
+            self._desk.handle(Left())
             self.finish(0)
             return
-        self._pump.handle(
+        self._desk.handle(
             Replied(reply.question, reply.action, reply.value, self._new_id(), self._wall(), self._clock(), turn)
         )
 
@@ -266,11 +236,3 @@ class Labeler(Service):
         self._notes.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.fail(error)
-
-
-def _answers(number: int) -> str:
-    return "1 answer" if number == 1 else f"{number} answers"
-
-
-def _told(answers: list[Answer]) -> str:
-    return ", ".join(f"{a.action.value if a.value is None else a.value} for {a.question[:12]}" for a in answers)
