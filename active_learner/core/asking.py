@@ -1,5 +1,5 @@
-"""The asking machine: from candidates to questions to labels. Knows the pool, what is labeled, who is here; not the
-strategy, the store, training, sockets or clocks.
+"""The asking machine of batches: from candidates to questions to labels, then a round. Knows the pool, what is labeled, who is
+here; not the strategy, the store, training, sockets or clocks.
 
 Phases: collecting, selecting, storing, asking, holding (a round trains), refreshing (new scores), cooling (all skipped).
 Decisions are rows of Tick: whoever runs the machine ticks after every event and a few times a second.
@@ -12,15 +12,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from active_learner.core.acquisition import AcquisitionBatch, question_of
+from active_learner.core.acquisition import AcquisitionBatch
+from active_learner.core.asking_base import RANDOM, AskingBase
 from active_learner.core.asking_events import (
     AnswerStored,
     AskingRules,
-    CandidatesHeard,
     CloseQuestions,
     Command,
-    Diversify,
-    EvaluatorHere,
     Event,
     LabelerHere,
     ModelStands,
@@ -28,52 +26,26 @@ from active_learner.core.asking_events import (
     QuestionsStored,
     RoundOver,
     SavePool,
-    ScoresHeard,
-    ScoresRefused,
     Select,
     SelectionMade,
     SendQuestions,
-    SourceGone,
-    SourceHere,
     StoreQuestions,
     Tick,
     WantRound,
 )
-from active_learner.core.attendance import Attendance
-from active_learner.core.intake import Intake
-from active_learner.core.machine import Machine
 from active_learner.core.pool import Pool
 from active_learner.core.records import AskedQuestion
-from active_learner.core.seeds import derived_seed
 
 REPEAT_QUESTIONS_S = (0.5, 5.0)
 """Open questions are said again after that, then twice as long, up to the longest: who missed one has it soon."""
 
-RANDOM = "random"
-"""Strategy of the initial labels: a model that saw nothing has no uncertainty worth following."""
 
-
-class AskingMachine(Machine[Event, Command]):
-    """`labeled`: keys that have a label. `open_questions` of an earlier trainer, and who `skipped` which. `holding`: a round is under way."""
+class AskingMachine(AskingBase):
+    """Batch by batch: ask, wait, train. `open_questions` of an earlier trainer, and who `skipped` which. `holding`: a round is under way."""
 
     TABLE: ClassVar[dict[tuple[str, str], str]] = {
-        ("*", "candidates"): "_hear_candidates",
-        ("*", "scores"): "_hear_scores",
-        ("*", "stray scores"): "_count_stray",
-        ("*", "scores refused"): "_hear_refusal",
-        ("*", "source here"): "_source_here",
-        ("*", "source gone"): "_source_gone",
-        ("*", "evaluator here"): "_evaluator_moved",
-        ("*", "evaluator away"): "_evaluator_moved",
-        ("*", "labeler here"): "_labeler_here",
-        ("*", "labeler away"): "_labeler_away",
-        ("*", "answer"): "_hear_answer",
-        ("*", "undo"): "_hear_undo",
-        ("*", "skip"): "_hear_skip",
-        ("*", "no effect"): "_wait",
+        **AskingBase.SHARED,
         ("*", "model stands"): "_model_stands",
-        ("*", "tick"): "_wait",
-        ("*", "nobody scores"): "_take_unscored",
         ("collecting", "pool full"): "_select",
         ("collecting", "sources ended"): "_select",
         ("collecting", "sources silent"): "_select",
@@ -110,66 +82,26 @@ class AskingMachine(Machine[Event, Command]):
         holding: bool = False,
     ) -> None:
         """`name` is this trainer's own (run and term): ids of questions and refreshes begin with it."""
-        super().__init__("holding" if holding else "asking" if open_questions else "collecting")
-        self.rules = rules
-        self.pool = pool
-        self.labeled = set(labeled)
+        phase = "holding" if holding else "asking" if open_questions else "collecting"
+        super().__init__(
+            phase, rules, pool, name=name, at=at, labeled=labeled, round=round, model_version=model_version
+        )
         self.batch = AcquisitionBatch(open_questions, at, skipped)
-        self.intake = Intake(pool, self._is_known, name, at)
-        self.round = round
-        self.model_version = model_version
-        self.here = Attendance(at)
-        self.selections = 0
-        self._name = name
-        self._cooling: dict[str, float] = {}
         self._repeat_at, self._repeat_s = at, REPEAT_QUESTIONS_S[0]
         self._deadline = float("inf")
-        self._starved_at = at
 
-    # --- what an event is now
+    def unanswered(self) -> tuple[AskedQuestion, ...]:
+        return self.batch.unanswered()
 
-    def classify(self, event: Event) -> str:
-        match event:
-            case Tick():
-                return self._classify_tick(event.at)
-            case CandidatesHeard():
-                return "candidates"
-            case ScoresHeard():
-                return "scores" if self.intake.knows_scores(event) else "stray scores"
-            case ScoresRefused():
-                return "scores refused"
-            case SourceHere():
-                return "source here"
-            case SourceGone():
-                return "source gone"
-            case EvaluatorHere():
-                return "evaluator here" if event.here else "evaluator away"
-            case LabelerHere():
-                return "labeler here" if event.here else "labeler away"
-            case SelectionMade():
-                found = any(event.view.keys[row] in self.pool for row in event.selection.rows)
-                return "selection" if found else "empty selection"
-            case QuestionsStored():
-                return "questions stored"
-            case AnswerStored():
-                return self._classify_answer(event)
-            case RoundOver():
-                return "round over"
-            case ModelStands():
-                return "model stands"
+    def _asks(self, key: str) -> bool:
+        return self.batch.asks(key)
 
-    def _classify_answer(self, event: AnswerStored) -> str:
-        action = event.event.action
-        if event.status not in ("stored", "late") and (action != "skip" or event.status != "duplicate"):
-            return "no effect"  # a skip may come a second time, from another labeler of the same annotator
-        return {"undo": "undo", "skip": "skip"}.get(action, "answer")
+    # --- what is due
 
     def _classify_tick(self, at: float) -> str:
-        if self.intake.waiting and self._nobody_scores(at):
-            return "nobody scores"
         match self.phase:
             case "collecting":
-                return self._classify_collecting(at)
+                return self._readiness(at) if self._count() > 0 else "tick"
             case "asking":
                 return self._classify_asking(at)
             case "refreshing" if not self.intake.refreshing:
@@ -181,23 +113,6 @@ class AskingMachine(Machine[Event, Command]):
             case _:
                 return "tick"
 
-    def _classify_collecting(self, at: float) -> str:
-        if self._count() <= 0:
-            return "tick"
-        askable = self._askable(at)
-        if not askable:
-            if len(self.pool):
-                return "all cooling"
-            starved = self.here.any_source and self._is_silent(at) and at >= self._starved_at
-            return "starved" if starved else "tick"
-        if self.pool.scored() >= self.rules.pool_size:
-            return "pool full"
-        if self._nobody_scores(at) and len(self.pool) >= self.rules.pool_size:
-            return "evaluator away, pool full"
-        if self.here.sources_ended and not self.intake.waiting:
-            return "sources ended"
-        return "sources silent" if self._is_silent(at) else "tick"
-
     def _classify_asking(self, at: float) -> str:
         if self.batch.is_resolved(self.here.labelers):
             return "batch answered" if self.batch.answered else "batch skipped"
@@ -205,19 +120,6 @@ class AskingMachine(Machine[Event, Command]):
         if timeout is not None and at >= self.batch.asked_at + timeout:
             return "time is up" if self.batch.answered else "nobody answered"
         return "re-send" if at >= self._repeat_at else "tick"
-
-    def _is_known(self, key: str) -> bool:
-        return key in self.labeled or self.batch.asks(key)
-
-    def _askable(self, at: float) -> int:
-        cooling = sum(1 for key, until in self._cooling.items() if until > at and key in self.pool)
-        return len(self.pool) - cooling
-
-    def _nobody_scores(self, at: float) -> bool:
-        return self.here.evaluator_away_for(at) >= self.rules.refresh_timeout_s
-
-    def _is_silent(self, at: float) -> bool:
-        return at >= self.intake.last_new_at + self.rules.source_timeout_s
 
     def _count(self) -> int:
         """Samples to ask now; 0: the budget of labels is used up."""
@@ -228,23 +130,6 @@ class AskingMachine(Machine[Event, Command]):
 
     # --- who is here
 
-    def _source_here(self, event: SourceHere) -> list[Command]:
-        """Its silence counts from now: what it needs to start is not silence."""
-        self.here.source(event.session, ended=False)
-        self.intake.last_new_at = max(self.intake.last_new_at, event.at)
-        return []
-
-    def _source_gone(self, event: SourceGone) -> list[Command]:
-        if event.ended:
-            self.here.source(event.session, ended=True)
-        else:
-            self.here.source_left(event.session)
-        return []
-
-    def _evaluator_moved(self, event: EvaluatorHere) -> list[Command]:
-        self.here.evaluator(event.here, event.at)
-        return []
-
     def _labeler_here(self, event: LabelerHere) -> list[Command]:
         self.here.labelers.add(event.name)
         questions = self.batch.unanswered() if self.phase == "asking" else ()
@@ -253,29 +138,6 @@ class AskingMachine(Machine[Event, Command]):
     def _labeler_away(self, event: LabelerHere) -> list[Command]:
         self.here.labelers.discard(event.name)
         return []
-
-    # --- candidates and scores
-
-    def _hear_candidates(self, event: CandidatesHeard) -> list[Command]:
-        self.here.heard_from(event.session)
-        return self.intake.hear(event)
-
-    def _hear_scores(self, event: ScoresHeard) -> list[Command]:
-        return self.intake.score(event)
-
-    def _count_stray(self, _: ScoresHeard) -> list[Command]:
-        self.intake.stray()
-        return []
-
-    def _hear_refusal(self, event: ScoresRefused) -> list[Command]:
-        return self.intake.refuse(event)
-
-    def _take_unscored(self, event: Tick) -> list[Command]:
-        return self.intake.take_unscored(event.at)
-
-    def _model_stands(self, event: ModelStands | RoundOver) -> list[Command]:
-        self.model_version = event.model_version
-        return self.intake.refresh(self.model_version)
 
     # --- asking
 
@@ -295,12 +157,6 @@ class AskingMachine(Machine[Event, Command]):
         self.batch = AcquisitionBatch(questions, event.at)
         self.pool.remove(keys)
         return [StoreQuestions(questions)]
-
-    def _question(self, event: SelectionMade, row: int, key: str, away: bool) -> AskedQuestion:
-        sample = self.pool[key]
-        question_id = f"{derived_seed(self._name, self.selections, row):016x}"
-        stale = away or sample.model_version != self.model_version
-        return question_of(event, row, sample, id=question_id, round=self.round + 1, pool=len(self.pool), stale=stale)
 
     def _send_questions(self, event: QuestionsStored) -> list[Command]:
         self.phase = "asking"
@@ -368,6 +224,10 @@ class AskingMachine(Machine[Event, Command]):
 
     # --- after a round
 
+    def _model_stands(self, event: ModelStands | RoundOver) -> list[Command]:
+        self.model_version = event.model_version
+        return self.intake.refresh(self.model_version)
+
     def _refresh(self, event: RoundOver) -> list[Command]:
         self.model_version = event.model_version
         if event.round is not None:
@@ -391,10 +251,3 @@ class AskingMachine(Machine[Event, Command]):
         self.phase = "cooling"
         self._deadline = min(until for until in self._cooling.values() if until > event.at)
         return [Note("info", "every sample of the pool was skipped or timed out: waiting before asking again")]
-
-    def _diversify(self, event: Tick) -> list[Command]:
-        self._starved_at = event.at + self.rules.source_timeout_s
-        return [Diversify(), Note("warning", "the sources propose nothing that is not known")]
-
-    def _wait(self, _: Event) -> list[Command]:
-        return []

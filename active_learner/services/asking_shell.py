@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from active_learner.core import asking_events as told
-from active_learner.core.asking import RANDOM, AskingMachine
+from active_learner.core.asking_base import RANDOM, AskingBase
 from active_learner.core.records import AskedQuestion, Features, SampleSpec, canonical, content_key
 from active_learner.core.seeds import derived_seed
 from active_learner.services.label_book import LabelBook
@@ -42,7 +42,7 @@ class AskingShell:
 
     def __init__(
         self,
-        machine: AskingMachine,
+        machine: AskingBase,
         spec: SampleSpec,
         seed: int,
         book: LabelBook,

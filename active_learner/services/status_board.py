@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from active_learner.core.asking import AskingMachine
+from active_learner.core.asking_base import AskingBase
 from active_learner.core.measures import Reading, counted, gauge
 from active_learner.core.records import RoundResult
 from active_learner.core.training import TrainingMachine
@@ -18,7 +18,7 @@ PEERS_SHOWN = 256
 class StatusBoard:
     """Collects what a status report shows."""
 
-    def __init__(self, run: str, asking: AskingMachine, training: TrainingMachine) -> None:
+    def __init__(self, run: str, asking: AskingBase, training: TrainingMachine) -> None:
         self._run, self._asking, self._training = run, asking, training
         self.last: RoundResult | None = None
         self._heard: dict[int, tuple[Member, float]] = {}
@@ -85,7 +85,7 @@ class StatusBoard:
             step=training.applied,
             pool=len(asking.pool),
             pool_size=asking.rules.pool_size,
-            open_questions=len(asking.batch.unanswered()),
+            open_questions=len(asking.unanswered()),
             labels=len(asking.labeled),
             model_version=asking.model_version,
             accuracy=last.accuracy if last else None,
@@ -114,7 +114,7 @@ class StatusBoard:
         yield from counted(self._counters(counters))
         yield from gauge("pool_samples", len(asking.pool))
         yield from gauge("unscored_batches", asking.intake.waiting)
-        yield from gauge("open_questions", len(asking.batch.unanswered()))
+        yield from gauge("open_questions", len(asking.unanswered()))
         yield from gauge("labels", len(asking.labeled))
         yield from gauge("round", self._round)
         yield from gauge("step", training.applied)
@@ -139,7 +139,7 @@ class StatusBoard:
         if asking.phase == "asking":
             labelers = len(asking.here.labelers)
             who = f"{labelers} labeler{'s' if labelers != 1 else ''}" if labelers else "a labeler (none is here)"
-            return f"waits for {len(asking.batch.unanswered())} answers of {who}"
+            return f"waits for {len(asking.unanswered())} answers of {who}"
         if asking.phase == "collecting":
             missing = "" if asking.here.any_source else " (no source is here)"
             return f"collects candidates: {len(asking.pool)} of {asking.rules.pool_size}{missing}"

@@ -99,7 +99,7 @@ def pool_open_questions_and_labels_are_apart(watch: Watch, trainer: Any) -> str 
     pool = asking.pool._samples.keys()
     if not pool.isdisjoint(asking.labeled):
         return f"labeled samples in the pool: {sorted(set(pool) & asking.labeled)}"
-    asked = [question.key for question in asking.batch.unanswered()]
+    asked = [question.key for question in asking.unanswered()]
     if not pool.isdisjoint(asked):
         return f"asked samples in the pool: {sorted(set(pool) & set(asked))}"
     return None
