@@ -21,6 +21,9 @@ MAX_HEADER_BYTES = 1024 * 1024
 SMALL_HEADER_BYTES = 2048
 """Headers without text, list or array: at most five strings of 256 bytes, eight numbers and their names."""
 
+CIRCUMSTANCES_BYTES = 1024
+"""Of ANSWER.circumstances: a dozen facts of how an answer came about. What is longer is not kept, the answer is."""
+
 TEXT_HEADER_BYTES = 32 * 1024
 """Headers with one text of 16 KiB, or a list of 1024 numbers beside it."""
 
@@ -40,7 +43,7 @@ MAX_ELEMENTS = 1024
 """Elements of any list: four times the sessions that a broker takes by default."""
 
 MAX_FIELDS = 64
-"""Fields of a map; the largest kind has 21."""
+"""Fields of a map; the largest kind has 22."""
 
 MAX_CONTAINERS = 4096
 """Lists and maps in one header: stops a megabyte of empty lists at 4096, not after 64 MB of memory. The most that is
@@ -58,9 +61,9 @@ MAX_INTEGER = 2**63 - 1
 MAX_SEQUENCE = 2**32 - 1
 
 KIND_LIMITS: dict[int, tuple[int, int]] = {
-    **dict.fromkeys((1, 2, 4, 6, 9, 10, 12, 19, 23, 25, 26, 27, 31, 33, 34), (SMALL_HEADER_BYTES, 0)),
-    **dict.fromkeys((3, 7, 8, 13, 18, 24, 28, 30, 32, 36), (TEXT_HEADER_BYTES, 0)),
-    **dict.fromkeys((5, 11, 35), (MAX_HEADER_BYTES, 0)),
+    **dict.fromkeys((1, 2, 4, 6, 9, 10, 12, 19, 23, 25, 26, 27, 33, 34), (SMALL_HEADER_BYTES, 0)),
+    **dict.fromkeys((3, 7, 8, 13, 18, 24, 28, 30, 31, 32, 36), (TEXT_HEADER_BYTES, 0)),
+    **dict.fromkeys((5, 11, 35, 37, 38), (MAX_HEADER_BYTES, 0)),
     **dict.fromkeys((16, 20, 21, 29), (ARRAY_HEADER_BYTES, 1)),
     22: (ARRAY_HEADER_BYTES, 2),
     17: (ARRAY_HEADER_BYTES, 3),

@@ -34,8 +34,8 @@ SIGNED: Final = frozenset({"Answer.value", "Question.model_version"})
 """All other integers count something. An answer outside the classes gets a receipt that says so, -1 too; a question
 that no model scored has model_version -1."""
 
-TEXTS: Final = frozenset({"text", "why"})
-"""Fields with sentences for a person; all other strings are names, ids and codes."""
+TEXTS: Final = frozenset({"text", "why", "circumstances"})
+"""Fields with sentences for a person, or JSON; all other strings are names, ids and codes."""
 
 
 class Unfit(ValueError):

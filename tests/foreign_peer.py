@@ -14,6 +14,7 @@ from foreign_session import POLL, Peer, Refused
 from foreign_wire import Array, Message
 
 FIRST_AGAIN, LAST_AGAIN, FULL_AGAIN = 1.0, 8.0, 5.0
+AHEAD, FIRST_LEASE = 3, 0.5
 
 
 class Repeated:
@@ -42,10 +43,15 @@ class Labeler:
         self.peer, self.threshold = peer, threshold
         self.open = Repeated()
         self.answered: dict[str, str] = {}
+        self.lease_at, self.pause = 0.0, FIRST_LEASE
 
     def heard(self, message: Message) -> None:
         if message.name == "QUESTION":
             self.answer(message)
+        elif message.name == "LEASED":
+            self.lease_at, self.pause = time.monotonic() + message.fields["seconds"] / 3, FIRST_LEASE
+        elif message.name == "PRESENCE" and message.fields["member"]["role"] == "trainer":
+            self.lease_at, self.pause = 0.0, FIRST_LEASE
         elif message.name == "ANSWER_RECEIPT":
             self.receipt(message.fields)
 
@@ -55,7 +61,7 @@ class Labeler:
             return
         value = min(int(sum(question["features"].values) > self.threshold), question["classes"] - 1)
         fields = {"id": secrets.token_hex(16), "question": question["id"], "annotator": self.peer.name}
-        fields |= {"revision": 0, "action": "answer", "value": value, "at": time.time()}
+        fields |= {"revision": 0, "action": "answer", "value": value, "at": time.time(), "circumstances": ""}
         self.answered[question["id"]] = fields["id"]
         self.open.add(fields["id"], lambda: self.peer.direct(self.peer.of_role("trainer"), "ANSWER", **fields))
 
@@ -69,8 +75,18 @@ class Labeler:
         del self.open.waiting[fields["id"]]
         print(f"receipt: {fields['status']} {fields['text']}".rstrip(), flush=True)
 
+    def lease(self) -> None:
+        """Asks for questions; what is answered without a receipt yet is still held."""
+        self.lease_at = time.monotonic() + self.pause
+        self.pause = min(2 * self.pause, 10 * FIRST_LEASE)
+        unsettled = [question for question, id_ in self.answered.items() if id_ in self.open.waiting]
+        fields = {"annotator": self.peer.name, "wants": AHEAD + len(unsettled), "holds": unsettled, "gives": []}
+        self.peer.direct(self.peer.of_role("trainer"), "LEASE", **fields)
+
     def tick(self) -> None:
         self.open.again()
+        if time.monotonic() >= self.lease_at:
+            self.lease()
 
 
 class Source:

@@ -14,7 +14,7 @@ CHECKSUM = struct.Struct("<I")
 TYPECODES = {"|u1": "B", "|i1": "b", "<i2": "h", "<i4": "i", "<i8": "q", "<f4": "f", "<f8": "d"}
 RAW_FROM, MAX_FRAMES, MAX_ROOM, MAX_HEADER, MAX_LIST = 65536, 16, 200, 1 << 20, 1024
 STATUSES = ("train", "validate", "score")
-ACTIONS = ("answer", "skip", "undo", "revise")
+ACTIONS = ("answer", "skip", "undo", "revise", "cannot_tell")
 
 _PARTS = {
     "Member": "session:u63 name:str role:str",
@@ -48,16 +48,18 @@ _KINDS = """
 27 PROMOTED term:u63 role:str round:u63 step:u63 digest:str
 28 STEP_REFUSED term:u63 step:u63 ticket:str role:str code:str text:text
 29 QUESTION id:str key:str features:array media:str classes:u63 round:u63 strategy:str score:f64 rank:u63 \
-model_version:i64 stale:bool pool:u63
+model_version:i64 stale:bool pool:u63 annotator:str asked_at:f64
 30 QUESTION_CLOSED id:str why:text
-31 ANSWER id:str question:str annotator:str revision:u63 action:Action value:i64? at:f64
+31 ANSWER id:str question:str annotator:str revision:u63 action:Action value:i64? at:f64 circumstances:text
 32 ANSWER_RECEIPT id:str question:str status:str text:text
 33 CONTROL role:str command:str
 34 STATUS_REQUEST id:str
 35 STATUS_REPORT re:str number:u63 run:str asking:str training:str round:u63 epoch:u63 epochs:u63 batch:u63 \
-batches:u63 step:u63 pool:u63 pool_size:u63 open_questions:u63 labels:u63 model_version:u63 accuracy:f64? loss:f64? \
+batches:u63 step:u63 pool:u63 pool_size:u63 open_questions:u63 held:u63 labels:u63 model_version:u63 accuracy:f64? loss:f64? \
 text:text counters:[(str,u63)] peers:[PeerAge]
 36 LOG_LINE number:u63 level:str text:text
+37 LEASE annotator:str wants:u63 holds:[str] gives:[str]
+38 LEASED annotator:str holds:[str] seconds:f64 waiting:u63 text:text
 """
 
 

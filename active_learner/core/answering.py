@@ -12,7 +12,7 @@ question was withdrawn in the same moment: a label is costly, the trainer says w
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from active_learner.core.answering_events import (
@@ -37,6 +37,7 @@ from active_learner.core.answering_events import (
     Unkept,
     Withdraw,
 )
+from active_learner.core.decisions import Decision, OpenQuestion, kept_circumstances, weight
 from active_learner.core.machine import Machine
 from active_learner.core.resends import Backoff, Jitter, no_jitter
 from active_learner.core.unsent import Unsent
@@ -53,7 +54,7 @@ MAX_OPEN = 1000
 
 MAX_UNSENT = 1000
 """Answers without receipt above which nothing more is asked: an hour of a quick person's work while the trainer is away, and
-less than 2 MiB (an answer takes 1.8 KB at most, by the limits of its strings)."""
+less than 4 MiB (an answer takes 3 KB at most, by the limits of its strings)."""
 
 RESEND_S = 0.2
 """First wait before an answer is sent again; a receipt takes some milliseconds."""
@@ -61,32 +62,6 @@ RESEND_S = 0.2
 REFUSED = frozenset({"bad_value", "conflict"})
 """After these the question is asked again when the trainer still asks it. A conflict that leaves it open means that an
 earlier process of the same annotator skipped it or took its answer back: the new answer gets the next revision."""
-
-
-# --- state
-
-
-@dataclass(slots=True)
-class _Open:
-    question: Question
-    arrival: int
-    undone: bool = False
-    """Asked again after an undo: stays until it is answered, also when the trainer closes it."""
-
-    def order(self) -> tuple[bool, int, int, int]:
-        return (not self.undone, self.question.round, self.question.rank, self.arrival)
-
-
-@dataclass(slots=True)
-class Decision:
-    """The last thing that was done with a question."""
-
-    answer: Answer
-    question: Question | None
-    """None: longer ago than HISTORY."""
-    closed: bool = False
-    reopens: bool = False
-    """It is asked again when the trainer asks again: it was skipped and closed, or refused."""
 
 
 class Answering(Machine[Event, Command]):
@@ -140,7 +115,7 @@ class Answering(Machine[Event, Command]):
         self.annotator, self._keeps, self._max_unsent = annotator, keeps, max_unsent
         self.answered = 0
         """Answers and revisions given, less those undone."""
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, OpenQuestion] = {}
         self._asked: str | None = None
         self._decisions: dict[str, Decision] = {}
         self._unsent = Unsent(Backoff(resend_s, jitter=jitter), keeps)
@@ -248,7 +223,7 @@ class Answering(Machine[Event, Command]):
 
     def _put(self, question: Question, undone: bool = False) -> None:
         self._arrivals += 1
-        self._open[question.id] = _Open(question, self._arrivals, undone)
+        self._open[question.id] = OpenQuestion(question, self._arrivals, undone)
 
     def _take_and_ask(self, event: QuestionArrived) -> list[Command]:
         self._take(event)
@@ -321,8 +296,9 @@ class Answering(Machine[Event, Command]):
         """Append the event to the history and the outbox."""
         before = self._decisions.pop(event.question, None)
         revision = 0 if before is None else before.answer.revision + 1
-        answer = Answer(event.id, event.question, self.annotator, revision, event.action, event.value, event.wall)
-        self.answered += _weight(answer.action) - (0 if before is None else _weight(before.answer.action))
+        said = (event.id, event.question, self.annotator, revision, event.action, event.value, event.wall)
+        answer = Answer(*said, kept_circumstances(event.circumstances))
+        self.answered += weight(answer.action) - (0 if before is None else weight(before.answer.action))
         closed = before is not None and before.closed
         self._decisions[event.question] = Decision(answer, question, closed, closed and answer.action is Action.SKIP)
         self._trim()
@@ -391,7 +367,3 @@ class Answering(Machine[Event, Command]):
 
     def _ignore(self, event: Event) -> list[Command]:
         return []
-
-
-def _weight(action: Action) -> int:
-    return int(action in (Action.ANSWER, Action.REVISE))

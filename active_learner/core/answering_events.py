@@ -35,6 +35,8 @@ class Replied:
     at: float
     turn: int
     """Of the `Ask` or `Rest` that it ends; 0: the reply ended none (a page that shows several)."""
+    circumstances: str = ""
+    """A JSON object, or ""; what is longer than the wire's CIRCUMSTANCES_BYTES is left out."""
 
 
 @dataclass(frozen=True, slots=True)

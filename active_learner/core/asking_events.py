@@ -128,6 +128,38 @@ class AnswerStored:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionResolved:
+    """It has all its answers, and is closed."""
+
+    id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionPassed:
+    """Everybody who is here has answered or passed it, and it still lacks an answer. It stays open until it is closed."""
+
+    id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionReopened:
+    """After QuestionPassed: somebody came who may answer it, or took something back."""
+
+    id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What TakeBack came to: these are closed as `re-ranked`; of the others somebody holds them, or has answered."""
+
+    ids: tuple[str, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class RoundOver:
     """Training is done with the labels it was given; `round` None: there was nothing to train on."""
 
@@ -194,6 +226,21 @@ class SendQuestions:
     questions: tuple[AskedQuestion, ...]
     name: str
     """"" : to all labelers."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestions:
+    """They are in the store: whoever is free may have them, in this order, behind what is open already. Each comes back as
+    QuestionResolved or QuestionPassed, unless it is closed or taken back before. An id that is open already is left."""
+
+    questions: tuple[AskedQuestion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Close those of them that nobody holds and nobody answered or passed; answered by TakenBack."""
+
+    ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from protocol.messages import (
     Answer,
     AnswerReceipt,
     Candidates,
+    Lease,
+    Leased,
     LogLine,
     Message,
     Pong,
@@ -69,7 +71,7 @@ class Rank(IntEnum):
 _RANKED: dict[Rank, tuple[type[Message], ...]] = {
     Rank.TELEMETRY: (StatusReport, LogLine, Pong, Probe, Undelivered),
     Rank.CANDIDATES: (Candidates, Scores, Taken, SourceEnded),
-    Rank.LABELS: (Question, QuestionClosed, Answer, AnswerReceipt),
+    Rank.LABELS: (Question, QuestionClosed, Answer, AnswerReceipt, Lease, Leased),
 }
 RANKS = {kind.KIND: rank for rank, kinds in _RANKED.items() for kind in kinds}
 NAMES = {

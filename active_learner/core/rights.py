@@ -17,6 +17,8 @@ from protocol.messages import (
     Forward,
     Gradient,
     Hello,
+    Lease,
+    Leased,
     LogLine,
     Message,
     Position,
@@ -61,21 +63,21 @@ TABLE: dict[str, Rights] = {
             *(Candidates, Forward, Gradient, Step, PositionRequest, Restore, Promote),
             *(Question, QuestionClosed, Control, StatusReport, *_EVERYBODY),
         ),
-        (Taken, Question, AnswerReceipt, StatusReport, StatusRequest),
+        (Taken, Question, QuestionClosed, AnswerReceipt, Leased, StatusReport, StatusRequest),
         exclusive=True,
     ),
     "evaluator": _rights(
         (Forward, Gradient, Scores, *_EVERYBODY), (Position, Promoted, StepRefused, StatusRequest), exclusive=True
     ),
     "source": _rights((Candidates, SourceEnded, *_EVERYBODY), (StatusRequest,)),
-    "labeler": _rights(_EVERYBODY, (Answer, StatusRequest)),
+    "labeler": _rights(_EVERYBODY, (Answer, Lease, StatusRequest)),
     "monitor": _rights((StatusRequest,), (StatusRequest,)),
     "operator": _rights((Control, *_EVERYBODY), (StatusRequest,)),
 }
 """Role -> what it may say. Any other role is a stage of a chain, and has the rights of an evaluator."""
 
 _ANYBODY = (
-    *(Candidates, Scores, SourceEnded, Forward, Gradient, Position, Promoted, StepRefused, Answer),
+    *(Candidates, Scores, SourceEnded, Forward, Gradient, Position, Promoted, StepRefused, Answer, Lease),
     *(Control, StatusReport, *_EVERYBODY),
 )
 OWN = _rights(_ANYBODY, _ANYBODY, exclusive=True)

@@ -23,7 +23,7 @@ REMEMBERED = 1000
 
 FULL = 3 * REMEMBERED
 """Answers in the file, settled or not, at which the settled ones are dropped; as nobody is asked any more at 1000 without
-receipt, the file stays below 6 MiB."""
+receipt, the file stays below 12 MiB."""
 
 
 class KeptAnswers:
@@ -125,6 +125,7 @@ def _form(answer: Answer) -> Form:
         "action": answer.action.value,
         "value": answer.value,
         "at": answer.at,
+        "circumstances": answer.circumstances,
     }
 
 

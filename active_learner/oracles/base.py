@@ -16,6 +16,8 @@ class Reply:
     question: str
     action: Action
     value: int | None
+    circumstances: str = ""
+    """How it came about, as ANSWER says it: a JSON object, or ""."""
 
 
 class Oracle(ABC):

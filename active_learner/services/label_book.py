@@ -295,7 +295,7 @@ def _event(answer: Answer, key: str) -> LabelEvent:
         key=key,
         annotator=answer.annotator,
         revision=answer.revision,
-        action=answer.action.value,
+        action=Action.SKIP.value if answer.action is Action.CANNOT_TELL else answer.action.value,
         value=answer.value,
         at=answer.at,
     )

@@ -215,9 +215,8 @@ class Labeler(Service):
             self._desk.handle(Left())
             self.finish(0)
             return
-        self._desk.handle(
-            Replied(reply.question, reply.action, reply.value, self._new_id(), self._wall(), self._clock(), turn)
-        )
+        said = (reply.question, reply.action, reply.value, self._new_id(), self._wall(), self._clock(), turn)
+        self._desk.handle(Replied(*said, reply.circumstances))
 
     def _end_turn(self) -> asyncio.Task[None] | None:
         """Cancel the oracle's call, unless it is the one that just replied."""

@@ -86,6 +86,7 @@ class StatusBoard:
             pool=len(asking.pool),
             pool_size=asking.rules.pool_size,
             open_questions=len(asking.unanswered()),
+            held=0,
             labels=len(asking.labeled),
             model_version=asking.model_version,
             accuracy=last.accuracy if last else None,

@@ -7,7 +7,7 @@ Arrays are numpy arrays of the dtypes in tensors.py; shapes stand in the docstri
 from protocol.messages.base import Action, Member, Message, Status
 from protocol.messages.control import Control, LogLine, PeerAge, StatusReport, StatusRequest
 from protocol.messages.evolution import Candidates, Scores, SourceEnded, Taken
-from protocol.messages.labels import Answer, AnswerReceipt, Question, QuestionClosed
+from protocol.messages.labels import Answer, AnswerReceipt, Lease, Leased, Question, QuestionClosed
 from protocol.messages.session import (
     Bye,
     Hello,
@@ -47,6 +47,8 @@ __all__ = [
     "Hello",
     "Join",
     "Joined",
+    "Lease",
+    "Leased",
     "Leave",
     "LogLine",
     "Member",

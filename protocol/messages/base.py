@@ -32,6 +32,8 @@ class Action(StrEnum):
     SKIP = "skip"
     UNDO = "undo"
     REVISE = "revise"
+    CANNOT_TELL = "cannot_tell"
+    """A decision without a label: the sample is not asked of this annotator again."""
 
 
 @dataclass(frozen=True, slots=True)

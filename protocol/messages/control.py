@@ -55,6 +55,8 @@ class StatusReport(Message):
     pool: int
     pool_size: int
     open_questions: int
+    held: int
+    """Of these, leased to somebody now."""
     labels: int
     model_version: int
     accuracy: float | None

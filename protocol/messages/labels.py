@@ -1,4 +1,4 @@
-"""Room "user": questions, answers and receipts."""
+"""Room "user": who is asked what, questions, answers and receipts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from protocol.messages.base import Action, Array, Message
 
 @dataclass(frozen=True, slots=True)
 class Question(Message):
-    """One sample that the trainer wants labeled. Sent again for ever until answered or closed; same id, same question."""
+    """One sample that the trainer wants labeled, said to who holds it. Same id, same question."""
 
     KIND: ClassVar[int] = 29
     id: str
@@ -33,6 +33,10 @@ class Question(Message):
     """The score was not of the newest model, or the evaluator was away."""
     pool: int
     """Samples in the pool at that moment."""
+    annotator: str = ""
+    """Whom it is leased to; "" : whoever hears it."""
+    asked_at: float = 0.0
+    """Wall clock of the trainer when it was opened, seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +61,45 @@ class Answer(Message):
     """Class for ANSWER and REVISE, else None."""
     at: float
     """Wall clock of the labeler, seconds since 1970."""
+    circumstances: str = ""
+    """How it came about: a JSON object of at most 1 KiB (seconds heard, plays, what was shown), or ""."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerReceipt(Message):
-    """Sent after the commit. `status`: stored, duplicate, conflict, late, unknown_question, bad_value, storage_full."""
+    """Sent after the commit. `status`: stored, duplicate, conflict, late, surplus, unknown_question, bad_value, storage_full."""
 
     KIND: ClassVar[int] = 32
     id: str
     question: str
     status: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease(Message):
+    """How many open questions an annotator wants to hold, and which it holds. A request, answered by LEASED."""
+
+    KIND: ClassVar[int] = 37
+    annotator: str
+    wants: int
+    """Open questions that it wants to hold, those of `holds` counted; 0: it takes no more and gives all back."""
+    holds: tuple[str, ...]
+    """Ids of questions that it still has: their leases are renewed, and claimed again after a restart of the trainer."""
+    gives: tuple[str, ...]
+    """Ids of questions that it returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leased(Message):
+    """What an annotator holds now; whatever else it has is not (any more) its own."""
+
+    KIND: ClassVar[int] = 38
+    annotator: str
+    holds: tuple[str, ...]
+    seconds: float
+    """Until these leases end, unless LEASE is said again."""
+    waiting: int
+    """Open questions that nobody holds."""
+    text: str
+    """Why it holds no more, when it wanted more; else ""."""

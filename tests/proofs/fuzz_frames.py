@@ -23,7 +23,7 @@ from protocol.schema import KINDS, layout
 
 PREFIX = struct.Struct("<2sBBBBHIIQI")
 NAMED = {cls.__name__: cls for cls in (Member, PeerAge)}
-WORDS = {"Status": ("train", "validate", "score"), "Action": ("answer", "skip", "undo", "revise")}
+WORDS = {"Status": ("train", "validate", "score"), "Action": ("answer", "skip", "undo", "revise", "cannot_tell")}
 ROOMS = ("", "digits/control", "@digits/honest", "digits/evolution", "other/control")
 CORPUS = 6
 """Valid headers of each kind to begin with."""

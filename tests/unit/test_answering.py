@@ -32,6 +32,7 @@ from active_learner.core.answering_events import (
 )
 from active_learner.core.machine import Machine
 from active_learner.core.resends import LONGEST_S
+from protocol.limits import CIRCUMSTANCES_BYTES
 from protocol.messages import Action, Answer, AnswerReceipt, Question
 
 
@@ -106,6 +107,13 @@ class TestAsking:
         assert desk.reply("s") == [Send(answer("a1", "s", 0, Action.ANSWER, 3)), Ask(Q, 1, 2)]
         assert desk.reply("q")[1:] == [Ask(R, 0, 3)]
         assert desk.reply("r")[1:] == [Rest(4)]
+
+    def test_how_an_answer_came_about_is_said_with_it_unless_it_is_too_long(self, desk: Desk) -> None:
+        desk.asked(Q, R)
+        for name, told, said in (("q", '{"plays":2}', '{"plays":2}'), ("r", "x" * (CIRCUMSTANCES_BYTES + 1), "")):
+            sent = desk.tell(Replied(name, Action.CANNOT_TELL, None, f"c{name}", 1e9, 0.0, 0, told))[0]
+            assert sent == Send(Answer(f"c{name}", name, "ann", 0, Action.CANNOT_TELL, None, 1e9, said))
+        assert desk.machine.answered == 0
 
     def test_earlier_rounds_come_first_then_arrival(self, desk: Desk) -> None:
         late, early, same = question("late", 1, round=2), question("early", 9, round=1), question("same", 9, round=1)

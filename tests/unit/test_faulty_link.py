@@ -68,7 +68,9 @@ def test_requests_are_answered_over_bad_links(monkeypatch: pytest.MonkeyPatch) -
 def answer(peer: Peer, received: Received) -> None:
     if isinstance(received.message, StatusRequest):
         re = received.message.id
-        peer.reply(received, StatusReport(re, 1, "", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, None, None, "", (), ()))
+        peer.reply(
+            received, StatusReport(re, 1, "", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, None, None, "", (), ())
+        )
 
 
 def is_report(re: str):  # type: ignore[no-untyped-def]

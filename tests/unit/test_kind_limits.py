@@ -36,6 +36,7 @@ LARGEST: dict[str, Any] = {
     "Action": "answer",
     "array": INLINE,
     "Member": Member(MAX_INTEGER, "n" * 63, "r" * 63),
+    "[str]": ("s" * MAX_STRING_BYTES,) * MAX_ELEMENTS,
     "[u63]": (MAX_INTEGER,) * MAX_ELEMENTS,
     "[Member]": (Member(MAX_INTEGER, "n" * 63, "r" * 63),) * MAX_ELEMENTS,
     "[PeerAge]": (PeerAge("n" * 63, "r" * 63, 1.5),) * MAX_ELEMENTS,

@@ -95,6 +95,18 @@ def test_row_34_an_answer_to_a_question_of_nobody_is_kept_aside(tmp_path: Path) 
     at_desk(tmp_path, work)
 
 
+def test_who_cannot_tell_gives_no_label_and_may_take_that_back(tmp_path: Path) -> None:
+    async def work(at: Desk) -> None:
+        told = replace(ANSWER, action=Action.CANNOT_TELL, value=None, circumstances='{"plays":2}')
+        assert [(await at.book.record(one)).status for one in (told, told)] == ["stored", "duplicate"]
+        assert "takes no value" in (await at.book.record(replace(told, id="e2", revision=1, value=3))).text
+        assert at.store.labels() == []
+        assert (await at.book.record(replace(ANSWER, id="e3", revision=1))).status == "stored"
+        assert [label.value for label in at.store.labels()] == [3]
+
+    at_desk(tmp_path, work)
+
+
 def test_row_31_of_two_words_in_one_place_the_second_is_kept_aside_and_a_revision_counts(tmp_path: Path) -> None:
     async def work(at: Desk) -> None:
         assert (await at.book.record(ANSWER)).status == "stored"

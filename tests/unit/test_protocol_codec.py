@@ -50,9 +50,10 @@ ANSWER: dict[str, Any] = {
     "action": "answer",
     "value": 3,
     "at": 1.5,
+    "circumstances": "",
 }
 REPORT = StatusReport(
-    "", 1, "r", "collecting", "idle", 0, 0, 0, 0, 0, 0, 5, 200, 0, 0, 0, None, None, "", (("stale", 2),), ()
+    "", 1, "r", "collecting", "idle", 0, 0, 0, 0, 0, 0, 5, 200, 0, 0, 0, 0, None, None, "", (("stale", 2),), ()
 )
 
 
@@ -225,7 +226,7 @@ def test_the_longest_status_report_fits_a_header() -> None:
     name = "n" * limits.MAX_STRING_BYTES
     peers = tuple(PeerAge(name, name, 1.0) for _ in range(limits.MAX_ELEMENTS))
     counters = tuple((name, 2**63 - 1) for _ in range(limits.MAX_ELEMENTS))
-    fields = [name, 1, name, name, name, *[2**63 - 1] * 11, 0.5, 0.5, "t" * limits.MAX_TEXT_BYTES, counters, peers]
+    fields = [name, 1, name, name, name, *[2**63 - 1] * 12, 0.5, 0.5, "t" * limits.MAX_TEXT_BYTES, counters, peers]
     report = StatusReport(*fields)
     frames = encode(report)
     assert decode(frames).message == report
@@ -274,7 +275,7 @@ def test_counters_must_be_pairs() -> None:
         encode(StatusReport(*[getattr(REPORT, name) for name in REPORT.__slots__[:-2]], (("a", 1, 2),), ()))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", [0, 14, 15, 37, 255])
+@pytest.mark.parametrize("kind", [0, 14, 15, 39, 255])
 def test_an_unknown_kind_is_refused(kind: int) -> None:
     with pytest.raises(UnknownKind, match=str(kind)):
         decode(framed(kind, b"\x80"))

@@ -18,6 +18,7 @@ from protocol.messages import (
     Gradient,
     Join,
     Joined,
+    Lease,
     LogLine,
     Message,
     Ping,
@@ -42,11 +43,12 @@ def test_every_kind_may_be_said_by_somebody_and_kinds_of_the_broker_by_nobody() 
 
 
 def test_what_moves_weights_or_acknowledges_labels_is_the_trainer_s_alone() -> None:
-    alone = {22, 23, 25, 26, 29, 30, 32, 18}
+    alone = {22, 23, 25, 26, 29, 30, 32, 18, 38}
     for role, rights in {**TABLE, "own": OWN}.items():
         if role != "trainer":
             assert not (rights.in_rooms | rights.direct) & alone, role
-    assert [role for role, rights in TABLE.items() if Answer.KIND in rights.direct] == ["labeler"]
+    for kind in (Answer.KIND, Lease.KIND):
+        assert [role for role, rights in TABLE.items() if kind in rights.direct] == ["labeler"]
 
 
 def test_the_table_is_that_of_the_spec() -> None:

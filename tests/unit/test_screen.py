@@ -27,6 +27,7 @@ REPORT = StatusReport(
     pool=150,
     pool_size=200,
     open_questions=0,
+    held=0,
     labels=25,
     model_version=20,
     accuracy=0.912,
