@@ -57,10 +57,12 @@ class LabelEvent:
     annotator: str
     revision: int
     action: str
-    """answer, skip, undo, revise."""
+    """answer, skip, undo, revise, cannot_tell."""
     value: int | None
     at: float
     """Wall clock of the labeler."""
+    circumstances: str = ""
+    """How it came to be: a JSON object as core/circumstances.py has it; "": nothing was said."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +82,14 @@ class Label:
     """Round in which it was asked; 0 for what was there before."""
     model_version: int
     score: float | None
+    strategy: str = ""
+    """That asked for it; "" when nobody was asked."""
+    votes: int = 1
+    """Annotators whose word this label is,"""
+    voters: int = 1
+    """of so many who have one about the sample."""
+    circumstances: str = ""
+    """Of the event that made it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,11 @@ class Watermark:
             os.close(self._descriptor)
         self._descriptor = None
 
+    def forget(self) -> None:
+        """The store is about to be made anew: until the next `write` nothing is compared with it. Raises: OSError."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
     def read(self) -> Mark | None:
         """None: there is none. Raises: ValueError when it cannot be read."""
         try:

@@ -14,6 +14,7 @@ from active_learner.core.asking_events import ScoresHeard, SelectionMade
 from active_learner.core.records import LabelEvent, Plan
 from active_learner.core.schedule import place_of
 from active_learner.core.training_events import GradientReady
+from active_learner.core.voting import SILENT
 from active_learner.simulator.answers import FILE as ANSWERS
 from active_learner.simulator.fingerprint import fingerprint
 from active_learner.simulator.people import SPEC
@@ -80,7 +81,7 @@ def answers_are_to_questions_that_were_asked(watch: Watch, entry: Any) -> str | 
 def labels_are_classes(watch: Watch, entry: Any) -> str | None:
     if isinstance(entry, Said):
         value = entry.event.value
-        silent = entry.event.action in rules.SILENT
+        silent = entry.event.action in SILENT
         good = value is None if silent else type(value) is int and 0 <= value < SPEC.classes
         return None if good else f"{entry.event.action} with {value!r} is stored"
     if isinstance(entry, Planned) and not all(0 <= value < SPEC.classes for value in entry.plan.values):

@@ -108,7 +108,7 @@ class Store(ABC):
     def commit_event(self, event: LabelEvent) -> Stored:
         """Append one label event. Its value was checked against the classes before; the store checks once more.
 
-        Raises: BadLabel when value, action or time make no sense; BadSample when its key is not the question's.
+        Raises: BadLabel when value, action, time or circumstances make no sense; BadSample when its key is not the question's.
         """
 
     @abstractmethod
@@ -125,10 +125,15 @@ class Store(ABC):
 
     @abstractmethod
     def add_labels(
-        self, features: Features, values: Sequence[int], annotator: str | Sequence[str], at: float | Sequence[float]
+        self,
+        features: Features,
+        values: Sequence[int],
+        annotator: str | Sequence[str],
+        at: float | Sequence[float],
+        circumstances: str | Sequence[str] = "",
     ) -> int:
         """Labels that nobody was asked for (import, prelabel), all or none: (n, *shape) in the experiment's dtype; one
-        annotator and time, or one a row. Returns how many are new or changed: a sample of which the annotator's last
+        annotator, time and circumstances, or one a row. Returns how many are new or changed: a sample of which the annotator's last
         standing word (asked or not) is the same label is left as it is, so that an old file imported again changes
         nothing that was said since. They become events with `question` "".
 
@@ -139,9 +144,9 @@ class Store(ABC):
     def labels(self) -> list[Label]:
         """The current label of every labeled sample, by sequence.
 
-        It is the value of the sample's last event that has one (answer, revise, import) and was not taken back: an undo
-        takes back all that its annotator had said of the question before, and nothing else; a skip says nothing. A
-        sample of which nothing stands has no label.
+        Each annotator has one vote, the value of the last event that has one (answer, revise, import) and was not taken
+        back: an undo takes back all that its annotator had said of the question before, and nothing else; a skip and a
+        cannot_tell say nothing. Most votes win, of as many the one said last. A sample of which nothing stands has no label.
         """
 
     @abstractmethod

@@ -31,3 +31,11 @@ class Care(ABC):
     def upgrade(self, experiment: str, spec: SampleSpec) -> Path | None:
         """Bring it to the schema of this version, all or nothing, after a copy beside it. Returns the copy; None: it is up
         to date. Raises: StoreLocked, WrongStore, StoreError; with all as it was."""
+
+
+def free_name(path: Path, version: str) -> Path:
+    """labels.db.schema-1, or with a number behind it."""
+    copy, number = path.with_name(f"{path.name}.schema-{version}"), 1
+    while copy.exists():
+        copy, number = path.with_name(f"{path.name}.schema-{version}.{number}"), number + 1
+    return copy

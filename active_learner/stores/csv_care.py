@@ -1,4 +1,4 @@
-"""Looking after a CSV store: verify and backup. Knows its files; there is one schema so far."""
+"""Looking after a CSV store: verify, backup and upgrade. Knows its files; not what its entries mean."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from pathlib import Path
 from active_learner.core.records import SampleSpec
 from active_learner.durable import journal
 from active_learner.durable.files import replace_file
+from active_learner.durable.lock import WriterLock
 from active_learner.durable.watermark import Mark, Watermark
 from active_learner.errors import StoreError, WrongStore
-from active_learner.stores.care import Care
-from active_learner.stores.csv_file import CsvStore, events_of, pool_of
+from active_learner.stores import rules
+from active_learner.stores.care import Care, free_name
+from active_learner.stores.csv_file import SCHEMA, CsvStore, entry_of, events_of, pool_of
 from active_learner.stores.findings import Findings
+from active_learner.stores.forms import Form
+
+OLDER = (1,)
+"""Schemas that can be upgraded."""
 
 
 class CsvCare(Care):
@@ -65,5 +71,45 @@ class CsvCare(Care):
         return CsvCare(target).verify(experiment, spec)
 
     def upgrade(self, experiment: str, spec: SampleSpec) -> Path | None:
-        self._opened(experiment, spec).close()
-        return None
+        """An entry of schema 1 is one of schema 2 as it stands; the header says which it is, so all digests are made anew."""
+        lines = journal.read_lines(events_of(self.path))
+        if not lines.forms or lines.forms[0].get("schema") not in OLDER:
+            self._opened(experiment, spec).close()
+            return None
+        lock = WriterLock(self.path)
+        try:
+            self._check(journal.read_lines(events_of(self.path)), experiment, spec)
+            return self._upgraded(lines.forms[0])
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}") from error
+        finally:
+            lock.release()
+
+    def _check(self, lines: journal.Lines, experiment: str, spec: SampleSpec) -> None:
+        """New digests vouch for whatever they are made of. Raises: WrongStore."""
+        rules.check_owner(str(self.path), lines.forms[0], experiment, spec)
+        mark = Watermark(self.path)
+        remembered, _ = mark.remembered()
+        lost = "" if remembered is None else mark.lost(remembered, len(lines.digests), lambda at: lines.digests[at - 1])
+        if lost:
+            raise WrongStore(f"{lost}; restore the newest copy of it before it is upgraded")
+        for number, form in enumerate(lines.forms[1:], start=2):
+            entry_of(form, spec, f"{events_of(self.path)} line {number}")
+
+    def _upgraded(self, header: Form) -> Path:
+        """Raises: OSError, with all as it was."""
+        events, mark = events_of(self.path), Watermark(self.path)
+        copy = free_name(self.path, str(header["schema"]))
+        for origin, target in ((self.path, copy), (events, events_of(copy))):
+            if origin.exists():
+                replace_file(target, origin.read_bytes())
+        lines = journal.read_lines(events)
+        file = journal.Journal(events, lines.length, lines.digest)
+        try:
+            mark.forget()  # of the old digests: a crash right after the replacement must not look like a rollback
+            file.rewrite([{**header, "schema": SCHEMA}, *lines.forms[1:]])
+            mark.write(Mark(len(lines.forms), file.digest))
+        finally:
+            file.close()
+            mark.close()
+        return copy

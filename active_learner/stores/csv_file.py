@@ -27,12 +27,14 @@ from active_learner.durable.lock import WriterLock
 from active_learner.durable.watermark import Mark, Watermark, refusal
 from active_learner.errors import DiskFailed, StoreError, StoreLocked, WrongStore
 from active_learner.stores import forms, ledger_forms, rules
+from active_learner.stores.findings import other_schema
 from active_learner.stores.forms import Form
 from active_learner.stores.label_file import LabelFile, Rated
 from active_learner.stores.ledger import Change, Entry, Imported, Ledger, Said
 from active_learner.stores.ledger_store import LedgerStore
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: events have circumstances, and the action cannot_tell."""
 ANNOTATOR = "csv"
 
 
@@ -115,7 +117,7 @@ class CsvStore(LedgerStore):
 
     def _check_header(self, header: Form, experiment: str, spec: SampleSpec) -> None:
         if header.get("kind") != "store" or header.get("schema") != SCHEMA:
-            raise WrongStore(f"{self._events_path} has schema {header.get('schema')!r}, this version knows {SCHEMA}")
+            raise WrongStore(other_schema(str(self._events_path), header.get("schema"), SCHEMA))
         rules.check_owner(str(self._path), header, experiment, spec)
         self._run = header["run"]
 
@@ -123,10 +125,7 @@ class CsvStore(LedgerStore):
         """Apply all; returns the labels that the last entry changed, as they were before it."""
         before: dict[str, int | None] = {}
         for number, form in enumerate(kept, start=2):
-            try:
-                entry = ledger_forms.from_form(form, ledger.spec)
-            except (KeyError, TypeError, ValueError) as error:
-                raise WrongStore(f"{self._events_path} line {number} cannot be read: {error}") from error
+            entry = entry_of(form, ledger.spec, f"{self._events_path} line {number}")
             if number == len(kept) + 1:
                 before = {event.key: ledger.value(event.key) for event in _events(entry)}
             ledger.apply(entry)
@@ -268,6 +267,14 @@ def events_of(path: Path) -> Path:
 def pool_of(path: Path) -> Path:
     """The pool's snapshot of the store in `path`."""
     return path.with_name(f"{path.name}.pool")
+
+
+def entry_of(form: Form, spec: SampleSpec, place: str) -> Entry:
+    """Raises: WrongStore."""
+    try:
+        return ledger_forms.from_form(form, spec)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WrongStore(f"{place} cannot be read: {error}") from error
 
 
 def _header(experiment: str, spec: SampleSpec) -> Form:

@@ -29,6 +29,15 @@ class Findings:
         return [*self.damage[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
 
 
+def other_schema(place: str, version: object, known: int) -> str:
+    """For the person whose store has `version`."""
+    text = f"{place} has schema {version}, this version knows {known}"
+    older = isinstance(version, str | int) and str(version).isdigit() and int(version) < known
+    return (
+        f"{text}: `active-learner store upgrade CONFIG` makes a copy and then brings it up to date" if older else text
+    )
+
+
 def damaged(place: str, findings: Findings) -> str:
     """For the person who wants to open it."""
     advice = "restore it from a backup; `active-learner store verify CONFIG` lists all that is damaged"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from active_learner.core.records import AskedQuestion, Features, Label, LabelEvent, Plan, RoundResult, SampleSpec
+from active_learner.core.voting import Elected
 from active_learner.stores import rules
 from active_learner.stores.base import Stored
 
@@ -165,18 +166,19 @@ class Ledger:
         return list(enumerate(self.events, start=1))
 
     def labels(self) -> list[Label]:
-        return [self._label(number, event) for number, event in rules.standing(self.numbered())]
+        return [self._label(elected) for elected in rules.standing(self.numbered())]
 
     def value(self, key: str) -> int | None:
         """The current label of one sample."""
         return _value(self._of_sample.get(key, []))
 
-    def _label(self, number: int, event: LabelEvent) -> Label:
+    def _label(self, elected: Elected) -> Label:
+        event = elected.event
         sample, asked = self.samples[event.key], self.questions.get(event.question)
-        why = (asked.round, asked.model_version, asked.score) if asked else ()
-        return rules.label(number, event, sample, *why)
+        why = (asked.round, asked.model_version, asked.score, asked.strategy) if asked else ()
+        return rules.label(elected, sample, *why)
 
 
 def _value(events: Sequence[rules.Numbered]) -> int | None:
     kept = rules.standing(events)
-    return kept[-1][1].value if kept else None
+    return kept[-1].event.value if kept else None

@@ -92,10 +92,15 @@ class LedgerStore(Store):
         return list(self._state().quarantine.values())
 
     def add_labels(
-        self, features: Features, values: Sequence[int], annotator: str | Sequence[str], at: float | Sequence[float]
+        self,
+        features: Features,
+        values: Sequence[int],
+        annotator: str | Sequence[str],
+        at: float | Sequence[float],
+        circumstances: str | Sequence[str] = "",
     ) -> int:
         ledger = self._writable()
-        rows = rules.check_rows(features, values, annotator, at, ledger.spec)
+        rows = rules.check_rows(features, values, annotator, at, circumstances, ledger.spec)
         made = rules.imports(ledger.numbered(), rows)
         if made:
             self._keep(Imported(tuple(event for event, _ in made), tuple(sample for _, sample in made)))

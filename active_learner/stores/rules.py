@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from active_learner.core import circumstances
 from active_learner.core.records import (
     AskedQuestion,
     Features,
@@ -21,15 +22,11 @@ from active_learner.core.records import (
     canonical,
     content_key,
 )
+from active_learner.core.voting import SAYING, SILENT, Elected
+from active_learner.core.voting import Numbered as Numbered
+from active_learner.core.voting import standing as standing
 from active_learner.errors import BadLabel, BadSample, WrongStore
 from active_learner.stores.base import Stored
-
-SAYING = ("answer", "revise")
-"""Actions that give a value."""
-SILENT = ("skip", "undo")
-
-Numbered = tuple[int, LabelEvent]
-"""An event with its sequence."""
 
 
 def check_event(event: LabelEvent, classes: int) -> None:
@@ -44,6 +41,14 @@ def check_event(event: LabelEvent, classes: int) -> None:
     if type(event.revision) is not int or event.revision < 0:
         raise BadLabel(f"revision {event.revision!r} is not 0, 1, 2, ...")
     check_time(event.at)
+    check_circumstances(event.circumstances)
+
+
+def check_circumstances(text: str) -> None:
+    """Raises: BadLabel."""
+    problem = circumstances.objection(text)
+    if problem:
+        raise BadLabel(problem)
 
 
 def check_time(at: float) -> None:
@@ -94,20 +99,6 @@ def verdict(event: LabelEvent, there: Sequence[LabelEvent], question_key: str | 
     return Stored.LATE if late else Stored.STORED
 
 
-def standing(events: Iterable[Numbered]) -> list[Numbered]:
-    """The event that makes the current label of each sample, by sequence. `events` come by sequence."""
-    words: dict[str, list[Numbered]] = {}
-    for number, event in events:
-        if event.action in SAYING:
-            words.setdefault(event.key, []).append((number, event))
-        elif event.action == "undo":
-            source = (event.question, event.annotator)
-            words[event.key] = [
-                one for one in words.get(event.key, []) if (one[1].question, one[1].annotator) != source
-            ]
-    return sorted((kept[-1] for kept in words.values() if kept), key=operator.itemgetter(0))
-
-
 class Row(NamedTuple):
     """A label that nobody was asked for, checked."""
 
@@ -116,6 +107,7 @@ class Row(NamedTuple):
     value: int
     annotator: str
     at: float
+    circumstances: str = ""
 
 
 def check_rows(
@@ -123,15 +115,19 @@ def check_rows(
     values: Sequence[int],
     annotator: str | Sequence[str],
     at: float | Sequence[float],
+    how: str | Sequence[str],
     spec: SampleSpec,
 ) -> list[Row]:
     """Raises: BadSample; BadLabel."""
     samples = check_samples(features, spec)
     count = len(samples)
     classes = check_values(values, count, spec.classes)
-    names, times = check_annotators(annotator, count), check_times(at, count)
+    names, times = check_texts(annotator, count, "annotators"), check_times(at, count)
+    said = check_texts(how, count, "circumstances")
+    for text in said:
+        check_circumstances(text)
     keys = map(content_key, samples)
-    return list(map(Row, keys, samples, classes, names, times))
+    return list(map(Row, keys, samples, classes, names, times, said))
 
 
 def imports(history: Iterable[Numbered], rows: Sequence[Row]) -> list[tuple[LabelEvent, Features]]:
@@ -144,7 +140,7 @@ def imports(history: Iterable[Numbered], rows: Sequence[Row]) -> list[tuple[Labe
     for row in rows:
         before = past[row.key, row.annotator]
         last = standing(before)
-        if last and last[-1][1].value == row.value:
+        if last and last[-1].event.value == row.value:
             continue
         event = import_event(row, revision=sum(not event.question for _, event in before))
         before.append((before[-1][0] + 1 if before else 0, event))
@@ -155,7 +151,7 @@ def imports(history: Iterable[Numbered], rows: Sequence[Row]) -> list[tuple[Labe
 def import_event(row: Row, revision: int) -> LabelEvent:
     """`revision` counts the imports of this sample by this annotator before."""
     name = _import_id(row.key, row.annotator, revision)
-    return LabelEvent(name, "", row.key, row.annotator, revision, "answer", row.value, row.at)
+    return LabelEvent(name, "", row.key, row.annotator, revision, "answer", row.value, row.at, row.circumstances)
 
 
 def _import_id(key: str, annotator: str, revision: int) -> str:
@@ -179,11 +175,11 @@ def check_values(values: Sequence[int], rows: int, classes: int) -> list[int]:
     return checked
 
 
-def check_annotators(given: str | Sequence[str], rows: int) -> list[str]:
+def check_texts(given: str | Sequence[str], rows: int, what: str) -> list[str]:
     """One a row. Raises: BadLabel."""
     named = [given] * rows if isinstance(given, str) else list(given)
     if len(named) != rows:
-        raise BadLabel(f"{rows} samples, but {len(named)} annotators")
+        raise BadLabel(f"{rows} samples, but {len(named)} {what}")
     return named
 
 
@@ -236,17 +232,19 @@ def check_planned(number: int, known: Container[int]) -> None:
 
 
 def label(
-    number: int,
-    event: LabelEvent,
+    elected: Elected,
     features: Features,
     round_number: int = 0,
     model_version: int = 0,
     score: float | None = None,
+    strategy: str = "",
 ) -> Label:
-    """The label that a standing event makes; the last three are the question's, if anybody was asked."""
+    """The label that a standing event makes; the last four are the question's, if anybody was asked."""
+    number, event, votes, voters = elected
     value = cast("int", event.value)
-    question = (event.question, round_number, model_version, score)
-    return Label(event.key, features, value, event.annotator, event.at, number, *question)
+    asked = (event.question, round_number, model_version, score, strategy)
+    made = (event.key, features, value, event.annotator, event.at, number)
+    return Label(*made, *asked, votes, voters, event.circumstances)
 
 
 def settled(question: AskedQuestion, spec: SampleSpec) -> AskedQuestion:

@@ -274,10 +274,15 @@ class SqlStore(Store):
         return [LabelEvent(**row._mapping, key="") for row in rows]
 
     def add_labels(
-        self, features: Features, values: Sequence[int], annotator: str | Sequence[str], at: float | Sequence[float]
+        self,
+        features: Features,
+        values: Sequence[int],
+        annotator: str | Sequence[str],
+        at: float | Sequence[float],
+        circumstances: str | Sequence[str] = "",
     ) -> int:
         self._writing()
-        rows = rules.check_rows(features, values, annotator, at, self._spec)
+        rows = rules.check_rows(features, values, annotator, at, circumstances, self._spec)
         with self._change() as connection:
             made = rules.imports(self._numbered(connection), rows)
             if made:
@@ -295,16 +300,16 @@ class SqlStore(Store):
 
     def labels(self) -> list[Label]:
         events, asked, samples = self._tables.events, self._tables.questions, self._tables.samples
-        details = (samples.c.features, asked.c.round, asked.c.model_version, asked.c.score)
+        details = (samples.c.features, asked.c.round, asked.c.model_version, asked.c.score, asked.c.strategy)
         joined = events.join(samples, samples.c.key == events.c.key).outerjoin(asked, asked.c.id == events.c.question)
         query = select(*self._tables.event_columns, *details).select_from(joined).order_by(events.c.sequence)
         with self._reading().transaction() as connection:
             rows = {row[0]: row for row in connection.execute(query)}
         standing = rules.standing(map(_event, rows.values()))
-        features = forms.from_blobs([rows[number][-4] for number, _ in standing], self._spec)
+        features = forms.from_blobs([rows[one.number][-5] for one in standing], self._spec)
         return [
-            rules.label(number, event, sample, *_question_part(event, rows[number]))
-            for (number, event), sample in zip(standing, features, strict=True)
+            rules.label(one, sample, *_question_part(one.event, rows[one.number]))
+            for one, sample in zip(standing, features, strict=True)
         ]
 
     # --- rounds
@@ -359,14 +364,14 @@ def _question_row(question: AskedQuestion) -> forms.Form:
 
 def _event(row: Sequence[Any]) -> rules.Numbered:
     """Of a row that begins with `event_columns`; by place, because a round reads all labels."""
-    return row[0], LabelEvent(row[1], row[2] or "", *row[3:9])
+    return row[0], LabelEvent(row[1], row[2] or "", *row[3:10])
 
 
 def _question_part(event: LabelEvent, row: Sequence[Any]) -> tuple[Any, ...]:
-    """Round, model version and score that a label was asked by; nothing when nobody was asked."""
+    """Round, model version, score and strategy that a label was asked by; nothing when nobody was asked."""
     if not event.question:
         return ()
-    return row[-3], row[-2], math.nan if row[-1] is None else row[-1]
+    return row[-4], row[-3], math.nan if row[-2] is None else row[-2], row[-1]
 
 
 def _result(text: str | None) -> RoundResult | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -11,13 +12,16 @@ from active_learner.durable.lock import WriterLock
 from active_learner.durable.watermark import Watermark
 from active_learner.errors import StoreError, WrongStore
 from active_learner.stores import forms, sql_check
-from active_learner.stores.care import Care
+from active_learner.stores.care import Care, free_name
 from active_learner.stores.findings import Findings, damaged
 from active_learner.stores.sql_chain import Chain
 from active_learner.stores.sql_engine import Database, copy_database
 from active_learner.stores.sql_schema import VERSION, Schema, schema
 
 SCRIPTS = Path(__file__).parent / "migrations"
+
+FIRST = "1"
+"""The schema that had no chain."""
 
 
 class SqlCare(Care):
@@ -42,27 +46,42 @@ class SqlCare(Care):
             if version == VERSION:
                 return None
             steps = _steps_from(version, self.path)
-            copy = _free_name(self.path, version or "unknown")
+            copy = free_name(self.path, version or "unknown")
             copy_database(self.path, copy)
-            self._migrate(steps, experiment, spec)
+            self._migrate(steps, version, experiment, spec)
         finally:
             lock.release()
         return copy
 
-    def _migrate(self, steps: list[str], experiment: str, spec: SampleSpec) -> None:
+    def _migrate(self, steps: list[str], version: str | None, experiment: str, spec: SampleSpec) -> None:
         tables, database = schema(spec.classes), Database(self.path, read_only=False)
+        mark = Watermark(self.path)
         try:
             with database.transaction() as connection:
+                if version != FIRST:
+                    self._check_before(connection, schema(spec.classes, str(version)), spec)
                 _run(connection, steps)
                 _seal(connection, tables)
                 found = sql_check.judge(connection, tables, self.path, experiment, spec)
                 if found.damage:
                     raise WrongStore(damaged(str(self.path), found))
+                mark.forget()  # of the old chain: a crash right after the commit must not look like a rollback
         finally:
             database.close()
-        mark = Watermark(self.path)
         mark.write(found.head)
         mark.close()
+
+    def _check_before(self, connection: Connection, tables: Schema, spec: SampleSpec) -> None:
+        """A new chain vouches for whatever it is made of, so the old one has the last word on that. Raises: WrongStore."""
+        found = Findings(damage=sql_check.damage(connection, tables, spec))
+        if found.damage:
+            raise WrongStore(damaged(str(self.path), found))
+        chain, mark = Chain(tables), Watermark(self.path)
+        remembered, _ = mark.remembered()
+        last = chain.begin(connection).number
+        lost = "" if remembered is None else mark.lost(remembered, last, partial(chain.digest_of, connection))
+        if lost:
+            raise WrongStore(f"{lost}; restore the newest copy of it before it is upgraded")
 
 
 def _steps_from(version: str | None, path: Path) -> list[str]:
@@ -101,11 +120,3 @@ def _seal(connection: Connection, tables: Schema) -> None:
     connection.execute(delete(meta).where(meta.c.name == "layout"))
     connection.execute(insert(meta).values(name="layout", value=sql_check.layout(connection, tables)))
     Chain(tables).extend_all(connection)
-
-
-def _free_name(path: Path, version: str) -> Path:
-    """labels.db.schema-1, or with a number behind it."""
-    copy, number = path.with_name(f"{path.name}.schema-{version}"), 1
-    while copy.exists():
-        copy, number = path.with_name(f"{path.name}.schema-{version}.{number}"), number + 1
-    return copy

@@ -19,7 +19,7 @@ from active_learner.core.records import SampleSpec, content_key
 from active_learner.durable.watermark import Watermark
 from active_learner.errors import WrongStore
 from active_learner.stores import forms, rules
-from active_learner.stores.findings import Findings
+from active_learner.stores.findings import Findings, other_schema
 from active_learner.stores.sql_chain import Chain
 from active_learner.stores.sql_engine import Database
 from active_learner.stores.sql_schema import VERSION, Schema, schema
@@ -52,7 +52,7 @@ def judge(connection: Connection, tables: Schema, path: Path, experiment: str, s
     """What is in the database. Raises: WrongStore when it is not the experiment's."""
     findings = Findings()
     _check_owner(connection, tables, path, experiment, spec)
-    findings.damage = _damage(connection, tables, spec)
+    findings.damage = damage(connection, tables, spec)
     if not findings.damage:
         _count(connection, tables, findings)
         findings.head = Chain(tables).begin(connection)
@@ -62,7 +62,7 @@ def judge(connection: Connection, tables: Schema, path: Path, experiment: str, s
 def _check_owner(connection: Connection, tables: Schema, path: Path, experiment: str, spec: SampleSpec) -> None:
     kept = _kept(connection, tables, path)
     if kept.get("schema") != VERSION:
-        raise WrongStore(_other_schema(path, kept.get("schema")))
+        raise WrongStore(other_schema(str(path), kept.get("schema"), int(VERSION)))
     rules.check_owner(str(path), {**kept, "spec": _json(kept.get("spec", ""))}, experiment, spec)
 
 
@@ -86,14 +86,6 @@ def schema_of(path: Path) -> str | None:
         database.close()
 
 
-def _other_schema(path: Path, version: str | None) -> str:
-    text = f"{path} has schema {version}, this version knows {VERSION}"
-    older = version is not None and version.isdigit() and int(version) < int(VERSION)
-    return (
-        f"{text}: `active-learner store upgrade CONFIG` makes a copy and then brings it up to date" if older else text
-    )
-
-
 def _json(text: str) -> object:
     try:
         return json.loads(text)
@@ -104,7 +96,7 @@ def _json(text: str) -> object:
 # --- damage
 
 
-def _damage(connection: Connection, tables: Schema, spec: SampleSpec) -> list[str]:
+def damage(connection: Connection, tables: Schema, spec: SampleSpec) -> list[str]:
     """The pages and indexes, then what is in them: a broken tree makes its rows unreadable anyway."""
     try:
         told = connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()

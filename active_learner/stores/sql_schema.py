@@ -22,22 +22,24 @@ from sqlalchemy import (
 
 from active_learner.core.records import LabelEvent
 
-VERSION = "2"
+VERSION = "3"
 """In `meta`, and the newest of migrations/versions; another one is refused."""
 
 
 class Schema:
-    """`classes` bounds the labels: it is part of the constraints of a new database."""
+    """`classes` bounds the labels: it is part of the constraints of a new database. An older `version` is only read."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, version: str = VERSION) -> None:
         self.metadata = MetaData()
         self.meta = Table("meta", self.metadata, Column("name", Text, primary_key=True), _needed("value", Text))
         self.samples = Table(
             "samples", self.metadata, Column("key", Text, primary_key=True), _needed("features", LargeBinary)
         )
         self.questions = _questions(self.metadata)
-        self.events = _events(self.metadata, classes)
-        self.event_columns = tuple(self.events.c[name] for name in ("sequence", *LabelEvent.__slots__))
+        self.events = _events(self.metadata, classes, version)
+        self.event_columns = tuple(
+            self.events.c[name] for name in ("sequence", *LabelEvent.__slots__) if name in self.events.c
+        )
         """The number of an event, and its fields in their order."""
         self.plans = Table(
             "plans",
@@ -54,14 +56,14 @@ class Schema:
             Column("digest", Text),
         )
         self.terms = Table("terms", self.metadata, Column("term", Integer, primary_key=True), _needed("holder", Text))
-        self.quarantine = _quarantine(self.metadata)
+        self.quarantine = _quarantine(self.metadata, version)
         self.chain = _chain(self.metadata)
 
 
 @cache
-def schema(classes: int) -> Schema:
+def schema(classes: int, version: str = VERSION) -> Schema:
     """Made once: it takes longer than to read a small store."""
-    return Schema(classes)
+    return Schema(classes, version)
 
 
 def _needed(name: str, kind: type, *more: ForeignKey) -> Column[object]:
@@ -92,7 +94,7 @@ def _questions(metadata: MetaData) -> Table:
     return table
 
 
-def _events(metadata: MetaData, classes: int) -> Table:
+def _events(metadata: MetaData, classes: int, version: str) -> Table:
     question = Column("question", Text, ForeignKey("questions.id"))
     key = _needed("key", Text, ForeignKey("samples.key"))
     annotator, revision = _needed("annotator", Text), _needed("revision", Integer)
@@ -109,10 +111,11 @@ def _events(metadata: MetaData, classes: int) -> Table:
         Column("value", Integer),
         _needed("at", Float),
         _needed("late", Integer),
+        *_circumstances(version),
         UniqueConstraint("question", "annotator", "revision"),
         CheckConstraint("revision >= 0"),
         CheckConstraint("late IN (0, 1)"),
-        CheckConstraint("action IN ('answer', 'skip', 'undo', 'revise')"),
+        CheckConstraint("action IN ('answer', 'skip', 'undo', 'revise', 'cannot_tell')"),
         CheckConstraint("(value IS NOT NULL) = (action IN ('answer', 'revise'))"),
         CheckConstraint(f"value >= 0 AND value < {int(classes)}"),
         sqlite_autoincrement=True,
@@ -122,7 +125,11 @@ def _events(metadata: MetaData, classes: int) -> Table:
     return table
 
 
-def _quarantine(metadata: MetaData) -> Table:
+def _circumstances(version: str) -> list[Column[object]]:
+    return [] if version == "2" else [Column("circumstances", Text, nullable=False, server_default="")]
+
+
+def _quarantine(metadata: MetaData, version: str) -> Table:
     """Answers to questions that were never asked; nobody trains on them."""
     return Table(
         "quarantine",
@@ -135,6 +142,7 @@ def _quarantine(metadata: MetaData) -> Table:
         _needed("action", Text),
         Column("value", Integer),
         _needed("at", Float),
+        *_circumstances(version),
     )
 
 

@@ -20,6 +20,24 @@ from active_learner.stores.base import Store, Stored
 SPEC = SampleSpec(shape=(3,), dtype="float32", classes=4)
 URLS = {"sqlite": "sqlite:///labels.db", "csv": "csv:labels.csv", "memory": "memory:labels"}
 
+HOW = '{"heard_s":12.5,"plays":2,"roll":true,"speed":"1.5x \u00fc"}'
+BAD_CIRCUMSTANCES = (
+    "[]",
+    "3",
+    "null",
+    "{",
+    '{"a": null}',
+    '{"a": [1]}',
+    '{"a": {"b": 1}}',
+    '{"a": NaN}',
+    '{"a": 1e999}',
+    '{"a": "\\ud800"}',
+    '{"\\ud800": 1}',
+    '{"a": "\n"}',
+    '{"a": "' + "ü" * 512 + '"}',
+    "[" * 1000,
+)
+
 Make = Callable[..., Store]
 
 
@@ -83,9 +101,10 @@ def said(
     by: str = "ann",
     revision: int = 0,
     action: str = "answer",
+    how: str = "",
 ) -> LabelEvent:
     key = content_key(sample(number))
-    return LabelEvent(name or f"{question}-{by}-{revision}", question, key, by, revision, action, value, 1800.25)
+    return LabelEvent(name or f"{question}-{by}-{revision}", question, key, by, revision, action, value, 1800.25, how)
 
 
 def values(store: Store) -> dict[str, int]:
@@ -410,6 +429,70 @@ def test_a_skip_says_nothing(store: Store) -> None:
     assert store.commit_event(said(1, revision=1, action="revise")) is Stored.STORED
     assert store.commit_event(said(None, revision=2, action="skip")) is Stored.STORED
     assert values(store) == {KEY: 1}
+
+
+def test_who_cannot_tell_says_nothing_and_is_kept(make: Make) -> None:
+    store = make()
+    store.commit_questions([asked()])
+    assert store.commit_event(said(None, action="cannot_tell", how=HOW)) is Stored.STORED
+    assert store.labels() == []
+    assert store.commit_event(said(2, by="bob")) is Stored.STORED
+    assert store.commit_event(said(None, by="bob", revision=1, action="cannot_tell")) is Stored.STORED
+    store.close()
+    again = make()
+    assert values(again) == {KEY: 2}
+    assert [event.action for event in again.events()] == ["cannot_tell", "answer", "cannot_tell"]
+    assert again.events()[0].circumstances == HOW
+
+
+def test_how_a_label_came_to_be_is_kept_as_it_was_said(make: Make) -> None:
+    store = make()
+    store.commit_questions([asked()])
+    store.commit_event(said(3, how=HOW))
+    assert store.commit_event(said(3, how="{}")) is Stored.DUPLICATE
+    store.quarantine(said(3, question="nobody asked", how=HOW))
+    store.add_labels(np.stack([sample(2), sample(3)]), [1, 2], "file", 1.0, ["", HOW])
+    store.close()
+    again = make()
+    assert [label.circumstances for label in again.labels()] == [HOW, "", HOW]
+    assert [event.circumstances for event in again.events()] == [HOW, "", HOW]
+    assert again.quarantined()[0].circumstances == HOW
+
+
+@pytest.mark.parametrize("how", BAD_CIRCUMSTANCES)
+def test_circumstances_that_are_no_small_flat_object_are_refused(store: Store, how: str) -> None:
+    store.commit_questions([asked()])
+    with pytest.raises(BadLabel, match="circumstances"):
+        store.commit_event(said(3, how=how))
+    with pytest.raises(BadLabel, match="circumstances"):
+        store.add_labels(sample(2)[None], [1], "file", 1.0, how)
+    assert store.events() == []
+
+
+def test_every_annotator_has_one_vote_and_most_votes_win(make: Make) -> None:
+    store = make()
+    store.commit_questions([asked()])
+    for by, value in (("ann", 3), ("bob", 3), ("cyd", 1)):
+        store.commit_event(said(value, by=by))
+    (label,) = store.labels()
+    assert (label.value, label.annotator, label.votes, label.voters) == (3, "bob", 2, 3)
+    store.commit_event(said(1, by="ann", revision=1, action="revise"))
+    store.close()
+    (label,) = make().labels()
+    assert (label.value, label.annotator, label.votes, label.voters) == (1, "ann", 2, 3)
+
+
+def test_of_as_many_votes_the_last_said_wins(store: Store) -> None:
+    store.commit_questions([asked()])
+    for by, value in (("ann", 3), ("bob", 1), ("cyd", 1), ("dan", 3)):
+        store.commit_event(said(value, by=by))
+    assert values(store) == {KEY: 3}
+    store.commit_event(said(None, by="dan", revision=1, action="undo"))
+    assert values(store) == {KEY: 1}
+    store.commit_event(said(2, by="eve"))
+    store.commit_event(said(None, by="bob", revision=1, action="undo"))
+    (label,) = store.labels()
+    assert (label.value, label.annotator, label.votes, label.voters) == (2, "eve", 1, 3)
 
 
 def test_undo_takes_back_all_that_its_annotator_said_of_the_question(make: Make) -> None:

@@ -81,7 +81,7 @@ class StoreMachine(RuleBasedStateMachine):
         which=st.integers(0, 5),
         by=people,
         revision=numbers,
-        action=st.sampled_from(["answer", "answer", "revise", "undo", "skip"]),
+        action=st.sampled_from(["answer", "answer", "revise", "undo", "skip", "cannot_tell"]),
         value=numbers,
     )
     def say(self, name: int, which: int, by: str, revision: int, action: str, value: int) -> None:
@@ -128,23 +128,29 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- what must be
 
-    def standing(self, key: str, by: str | None = None) -> list[int | None]:
-        """The values that were said of a sample and not taken back, oldest first."""
+    def standing(self, key: str, by: str) -> list[tuple[int, int]]:
+        """The values that an annotator said of a sample and did not take back, oldest first, each with its place."""
         kept = []
         for place, (_, _, (question, about, who, _, value)) in enumerate(self.said):
             taken_back = any(
                 (later[0], later[2], later[3]) == (question, who, "undo") for _, _, later in self.said[place + 1 :]
             )
-            if about == key and value is not None and not taken_back and by in (None, who):
-                kept.append(value)
+            if about == key and value is not None and not taken_back and by == who:
+                kept.append((place, value))
         return kept
 
     def word_of(self, key: str, by: str) -> int | None:
-        return ([None, *self.standing(key, by)])[-1]
+        return next((value for _, value in reversed(self.standing(key, by))), None)
+
+    def elected(self, key: str) -> int | None:
+        """Of the values that most say, the one that was said last."""
+        votes = sorted(self.standing(key, by)[-1] for by in PEOPLE if self.standing(key, by))
+        said = [value for _, value in votes]
+        return max(reversed(said), key=said.count, default=None)
 
     @invariant()
-    def labels_are_what_was_said_last(self) -> None:
-        expected = {key: self.standing(key)[-1] for key in KEYS if self.standing(key)}
+    def labels_are_what_most_say(self) -> None:
+        expected = {key: self.elected(key) for key in KEYS if self.elected(key) is not None}
         labels = self.store.labels()
         assert {label.key: label.value for label in labels} == expected
         assert [label.sequence for label in labels] == sorted({label.sequence for label in labels})

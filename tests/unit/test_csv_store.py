@@ -289,8 +289,8 @@ def test_damage_before_the_last_event_is_refused_with_its_line(store: Store, fol
 
 def test_an_unknown_schema_is_refused(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.close()
-    monkeypatch.setattr("active_learner.stores.csv_file.SCHEMA", 2)
-    with pytest.raises(WrongStore, match="schema 1, this version knows 2"):
+    monkeypatch.setattr("active_learner.stores.csv_file.SCHEMA", 1)
+    with pytest.raises(WrongStore, match=r"schema 2, this version knows 1$"):
         opened(folder)
 
 

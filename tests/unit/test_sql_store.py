@@ -151,12 +151,12 @@ def test_a_late_answer_is_marked(store: Store, tmp_path: Path) -> None:
         assert connection.execute("SELECT late FROM events ORDER BY sequence").fetchall() == [(1,), (0,)]
 
 
-@pytest.mark.parametrize("version", ["3", "next"])
+@pytest.mark.parametrize("version", ["4", "next"])
 def test_a_newer_schema_is_refused_by_name(tmp_path: Path, version: str) -> None:
     opened(tmp_path).close()
     with database(tmp_path) as connection, connection:
         connection.execute("UPDATE meta SET value = ? WHERE name = 'schema'", [version])
-    with pytest.raises(WrongStore, match=f"schema {version}, this version knows 2"):
+    with pytest.raises(WrongStore, match=f"schema {version}, this version knows 3"):
         opened(tmp_path)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from click.testing import CliRunner, Result
 from active_learner.commands import up
 from active_learner.commands.store import command
 from active_learner.core.records import AskedQuestion, LabelEvent, Plan, RoundResult, SampleSpec, content_key
+from active_learner.durable.journal import read_lines
+from active_learner.durable.lock import WriterLock
+from active_learner.durable.watermark import Mark, Watermark
 from active_learner.errors import ActiveLearnerError, StoreError, StoreLocked, WrongStore
 from active_learner.stores import CARE, FORMS, care_of, open_store, sql_schema
 from active_learner.stores.base import Store
@@ -26,6 +29,7 @@ from active_learner.stores.sql_care import SqlCare
 
 SPEC = SampleSpec(shape=(3,), dtype="float32", classes=4)
 OLD = Path(__file__).parents[1] / "data" / "store_schema_1.sql"
+OLD_CSV = OLD.with_name("store_csv_schema_1.csv")
 PLAN = Plan(0, 1, ("a" * 32,), (3,), 7, 10, 20, "cross_entropy", 0)
 CONFIG = "name: digits\nsample: {shape: [3], dtype: float32, classes: 4}\n"
 
@@ -230,9 +234,18 @@ def test_there_is_nothing_to_look_after_before_the_first_writer(tmp_path: Path) 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     """A store as the first released schema left it."""
-    path = tmp_path / "labels.db"
+    return restored(tmp_path, OLD)
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    return restored(tmp_path, OLD.with_name("store_schema_2.sql"))
+
+
+def restored(folder: Path, dump: Path) -> Path:
+    path = folder / "labels.db"
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.executescript(OLD.read_text(encoding="utf-8"))
+        connection.executescript(dump.read_text(encoding="utf-8"))
         connection.execute("PRAGMA journal_mode=WAL")
     return path
 
@@ -244,17 +257,17 @@ def rows(path: Path, table: str, columns: str = "*") -> list[tuple[object, ...]]
 
 @pytest.mark.parametrize("reader", [False, True])
 def test_row_51_an_older_schema_is_refused_with_the_command_that_helps(old: Path, reader: bool) -> None:
-    with pytest.raises(WrongStore, match="has schema 1, this version knows 2: `active-learner store upgrade CONFIG`"):
+    with pytest.raises(WrongStore, match="has schema 1, this version knows 3: `active-learner store upgrade CONFIG`"):
         opened(old.parent, read_only=reader)
     assert ("schema", "1") in rows(old, "meta")
 
 
 def test_row_51_an_upgrade_keeps_every_row_and_makes_the_digests(old: Path) -> None:
-    tables = ("events", "samples", "questions", "plans")
-    before = {table: rows(old, table) for table in tables}
+    before = kept_rows(old)
     copy = SqlCare(old).upgrade("digits", SPEC)
     assert copy == old.with_name("labels.db.schema-1")
-    assert {table: rows(old, table) for table in tables} == {table: rows(copy, table) for table in tables} == before
+    assert kept_rows(old) == kept_rows(copy) == before
+    assert set(rows(old, "events", "circumstances")) == {("",)}
     found = SqlCare(old).verify("digits", SPEC)
     assert (found.damage, found.lost, found.warnings) == ([], "", [])
     assert found.counts == {"samples": 5, "questions": 3, "events": 6, "plans": 2, "terms": 1, "quarantine": 0}
@@ -266,7 +279,42 @@ def test_row_51_an_upgrade_keeps_every_row_and_makes_the_digests(old: Path) -> N
     store.close()
 
 
-def test_an_upgraded_store_has_the_layout_of_a_new_one(old: Path, tmp_path: Path) -> None:
+EVENTS = "sequence, id, question, key, annotator, revision, action, value, at, late"
+
+
+def kept_rows(path: Path) -> list[list[tuple[object, ...]]]:
+    return [rows(path, "events", EVENTS), *(rows(path, table) for table in ("samples", "questions", "plans"))]
+
+
+def test_row_51_an_upgrade_from_schema_2_keeps_every_row(second: Path) -> None:
+    with pytest.raises(WrongStore, match="has schema 2, this version knows 3: `active-learner store upgrade CONFIG`"):
+        opened(second.parent)
+    before, terms = kept_rows(second), rows(second, "terms")
+    copy = SqlCare(second).upgrade("digits", SPEC)
+    assert copy == second.with_name("labels.db.schema-2")
+    assert kept_rows(second) == kept_rows(copy) == before
+    assert rows(second, "terms") == terms
+    store = opened(second.parent)
+    assert store.warnings == []
+    assert [(label.value, label.annotator) for label in store.labels()] == [
+        (0, "file"),
+        (3, "Zoë"),
+        (3, "ann"),
+        (1, "bob"),
+    ]
+    assert [event.id for event in store.quarantined()] == ["stray"]
+    assert store.commit_event(
+        LabelEvent("e7", "q3", content_key(sample(3)), "bob", 0, "cannot_tell", None, 7.0, '{"a":1}')
+    )
+    assert store.events()[-1].circumstances == '{"a":1}'
+    store.close()
+
+
+@pytest.mark.parametrize("schema", ["old", "second"])
+def test_an_upgraded_store_has_the_layout_of_a_new_one(
+    schema: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    old: Path = request.getfixturevalue(schema)
     SqlCare(old).upgrade("digits", SPEC)
     new = tmp_path / "new"
     opened(new).close()
@@ -281,6 +329,83 @@ def _words(sql: object) -> list[str]:
     """Without what `ALTER TABLE` writes otherwise than `CREATE TABLE`."""
     text = re.sub(r"\bPRIMARY KEY \((\w+)\)", r"PRIMARY KEY (\1)", str(sql))
     return sorted(re.findall(r"[\w']+", text))
+
+
+def test_an_upgrade_vouches_for_no_damage(second: Path) -> None:
+    changed(second, "UPDATE questions SET score = 0.75 WHERE id = 'q1'")
+    with pytest.raises(WrongStore, match="asked 1 is not what was written"):
+        SqlCare(second).upgrade("digits", SPEC)
+    assert ("schema", "2") in rows(second, "meta")
+
+
+def test_an_older_copy_is_not_upgraded(second: Path) -> None:
+    mark = Watermark(second)
+    mark.write(Mark(1000, "a" * 32))
+    mark.close()
+    with pytest.raises(WrongStore, match=r"rolled back.*restore the newest copy of it before it is upgraded"):
+        SqlCare(second).upgrade("digits", SPEC)
+    assert Watermark(second).read() == Mark(1000, "a" * 32)
+
+
+@pytest.fixture
+def old_csv(tmp_path: Path) -> Path:
+    """A CSV store as schema 1 left it."""
+    for name in ("labels.db", "labels.db.events"):
+        shutil.copy(OLD_CSV.with_name(name.replace("labels.db", OLD_CSV.name)), tmp_path / name)
+    return tmp_path / "labels.db"
+
+
+def test_row_51_a_csv_store_of_schema_1_is_upgraded_with_every_entry(old_csv: Path) -> None:
+    with pytest.raises(WrongStore, match="has schema 1, this version knows 2: `active-learner store upgrade CONFIG`"):
+        opened(old_csv.parent, "csv")
+    journal = old_csv.with_name("labels.db.events")
+    before, table = read_lines(journal).forms, old_csv.read_bytes()
+    copy = CsvCare(old_csv).upgrade("digits", SPEC)
+    assert copy == old_csv.with_name("labels.db.schema-1")
+    assert read_lines(copy.with_name(f"{copy.name}.events")).forms == before
+    assert read_lines(journal).forms == [{**before[0], "schema": 2}, *before[1:]]
+    assert old_csv.read_bytes() == copy.read_bytes() == table
+    found = CsvCare(old_csv).verify("digits", SPEC)
+    assert (found.damage, found.lost, found.warnings, found.counts["events"]) == ([], "", [], 8)
+    store = opened(old_csv.parent, "csv")
+    assert [(label.value, label.annotator) for label in store.labels()] == [
+        (0, "file"),
+        (3, "Zoë"),
+        (3, "ann"),
+        (1, "bob"),
+    ]
+    assert {event.circumstances for event in store.events()} == {""}
+    store.close()
+    assert CsvCare(old_csv).upgrade("digits", SPEC) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes().replace(b'"value":3', b'"value":2', 1)), "is damaged"),
+        (lambda path: path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1])), "rolled back"),
+    ],
+)
+def test_a_csv_store_that_is_not_what_was_written_is_not_upgraded(
+    old_csv: Path, change: Callable[[Path], object], words: str
+) -> None:
+    journal = old_csv.with_name("labels.db.events")
+    lines, mark = read_lines(journal), Watermark(old_csv)
+    mark.write(Mark(len(lines.digests), lines.digest))
+    mark.close()
+    change(journal)
+    before = journal.read_bytes()
+    with pytest.raises(WrongStore, match=words):
+        CsvCare(old_csv).upgrade("digits", SPEC)
+    assert journal.read_bytes() == before
+    assert not list(old_csv.parent.glob("*.schema-1"))
+
+
+def test_no_csv_store_is_upgraded_under_its_writer(old_csv: Path) -> None:
+    lock = WriterLock(old_csv)
+    with pytest.raises(StoreLocked):
+        CsvCare(old_csv).upgrade("digits", SPEC)
+    lock.release()
 
 
 def test_an_upgrade_that_fails_leaves_all_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
