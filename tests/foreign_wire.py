@@ -55,7 +55,7 @@ model_version:i64 stale:bool pool:u63 annotator:str asked_at:f64
 33 CONTROL role:str command:str
 34 STATUS_REQUEST id:str
 35 STATUS_REPORT re:str number:u63 run:str asking:str training:str round:u63 epoch:u63 epochs:u63 batch:u63 \
-batches:u63 step:u63 pool:u63 pool_size:u63 open_questions:u63 held:u63 labels:u63 model_version:u63 accuracy:f64? loss:f64? \
+batches:u63 step:u63 pool:u63 pool_size:u63 open_questions:u63 held:u63 labels:u63 model_version:u63 accuracy:f64? loss:f64? agreement:f64? \
 text:text counters:[(str,u63)] peers:[PeerAge]
 36 LOG_LINE number:u63 level:str text:text
 37 LEASE annotator:str wants:u63 holds:[str] gives:[str]

@@ -35,6 +35,7 @@ from active_learner.core.machine import Machine
 from active_learner.core.pool import Pool
 from active_learner.core.records import AskedQuestion
 from active_learner.core.seeds import derived_seed
+from active_learner.core.voting import PASSES
 
 RANDOM = "random"
 """Strategy of the initial labels: a model that saw nothing has no uncertainty worth following."""
@@ -137,9 +138,9 @@ class AskingBase(Machine[Event, Command]):
 
     def _classify_answer(self, event: AnswerStored) -> str:
         action = event.event.action
-        if event.status not in ("stored", "late") and (action != "skip" or event.status != "duplicate"):
+        if event.status not in ("stored", "late") and (action not in PASSES or event.status != "duplicate"):
             return "no effect"  # a skip may come a second time, from another labeler of the same annotator
-        return {"undo": "undo", "skip": "skip"}.get(action, "answer")
+        return "skip" if action in PASSES else "undo" if action == "undo" else "answer"
 
     def _readiness(self, at: float) -> str:
         """Whether there is enough to choose from, and why; "tick": not yet."""

@@ -64,6 +64,9 @@ MEASURES: dict[str, Measure] = {
     "model_version": Measure(Kind.GAUGE, "Step of the model that scores candidates"),
     "accuracy": Measure(Kind.GAUGE, "On the held-out rows, 0 to 1, after the last round"),
     "loss": Measure(Kind.GAUGE, "On the held-out rows, after the last round"),
+    "agreement": Measure(
+        Kind.GAUGE, "Krippendorff's alpha of those who labelled the same samples, after the last round"
+    ),
     "outbox_messages": Measure(Kind.GAUGE, "What this peer said and has no answer for"),
     "checkpoint_step": Measure(Kind.GAUGE, "Step of the newest checkpoint"),
     "checkpoint_age_seconds": Measure(Kind.GAUGE, "Since the newest checkpoint was written"),

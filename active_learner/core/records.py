@@ -145,6 +145,12 @@ class RoundResult:
         """Why the weights of the round before went on in its place; "": they did not."""
         return str(self.extra.get("held_back", ""))
 
+    @property
+    def agreement(self) -> float | None:
+        """Krippendorff's alpha, nominal; None: no sample had two annotators, or they never said anything different."""
+        told = self.extra.get("agreement")
+        return told.get("alpha") if isinstance(told, dict) else None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoolView:

@@ -11,7 +11,9 @@ from active_learner.core.records import LabelEvent
 
 SAYING = ("answer", "revise")
 """Actions that give a value."""
-SILENT = ("skip", "undo", "cannot_tell")
+PASSES = ("skip", "cannot_tell")
+"""Actions of who has no label to give, and takes none back."""
+SILENT = (*PASSES, "undo")
 
 Numbered = tuple[int, LabelEvent]
 """An event with its sequence."""

@@ -45,6 +45,8 @@ class RoundMetrics:
     """Rows behind the accuracy."""
     held_back: str = ""
     """Why the weights of the round before went on in its place; accuracy and loss are of those that did not."""
+    agreement: Mapping[str, Any] = field(default_factory=dict)
+    """Of several annotators of the same samples: samples, annotators, alpha, alpha_interval; empty: no sample had two."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """Fields that a later version wrote."""
 
@@ -147,5 +149,7 @@ def _checked(line: Any) -> RoundMetrics:
     for names, kind in ((_NUMBERS, int), (_FRACTIONS, float), (_WORDS, str)):
         known |= {name: kind(line[name]) for name in names if line.get(name) is not None}
     bins = tuple(int(count) for count in line.get("uncertainty") or ())
-    rest = {name: value for name, value in line.items() if name not in (*_NUMBERS, *_FRACTIONS, *_WORDS, "uncertainty")}
-    return RoundMetrics(**known, uncertainty=bins, more=rest)
+    agreement = dict(line.get("agreement") or {})
+    told = (*_NUMBERS, *_FRACTIONS, *_WORDS, "uncertainty", "agreement")
+    rest = {name: value for name, value in line.items() if name not in told}
+    return RoundMetrics(**known, uncertainty=bins, agreement=agreement, more=rest)

@@ -74,7 +74,22 @@ def lede(record: RunRecord, goal: float) -> str:
     held_back = sum(1 for one in record.rounds if one.held_back)
     if held_back:
         said.append(f"{plural(held_back, 'round')} came to a worse model and went back to the one before.")
-    return " ".join(said)
+    return " ".join([*said, *agreed(record)])
+
+
+def agreed(record: RunRecord) -> list[str]:
+    """How far people agree about the same samples, as of the last round that knew."""
+    told = next((one.agreement for one in reversed(record.rounds) if one.agreement), {})
+    if not isinstance(told.get("samples"), int):
+        return []
+    who = f"{plural(told['samples'], 'sample')} had more than one annotator"
+    alphas = told.get("alpha"), told.get("alpha_interval")
+    if not all(isinstance(one, float) for one in alphas):
+        return [f"{who}, who never said anything different."]
+    exact, scale = alphas
+    return [
+        f"{who}: Krippendorff's alpha {exact:.2f}, or {scale:.2f} if the classes are a scale (1: all agree, 0: chance)."
+    ]
 
 
 def labels_saved(record: RunRecord, goal: float) -> tuple[int, int] | None:

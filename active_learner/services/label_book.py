@@ -14,8 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from active_learner.core import circumstances
+from active_learner.core.agreement import Agreement, agreement
 from active_learner.core.measures import Histogram
 from active_learner.core.records import AskedQuestion, Features, LabelEvent, Plan, RoundResult, SampleSpec
+from active_learner.core.voting import PASSES
 from active_learner.crash_points import reach
 from active_learner.errors import DiskFailed, LeaseHeld, StoreError, StoreLocked, WrongStore
 from active_learner.stores.base import Store, Stored
@@ -175,7 +178,7 @@ class LabelBook:
 
     def _skips(self, open_ids: set[str]) -> tuple[tuple[str, str], ...]:
         last = {(event.question, event.annotator): event.action for event in self._store.events()}
-        return tuple(place for place, action in last.items() if action == "skip" and place[0] in open_ids)
+        return tuple(place for place, action in last.items() if action in PASSES and place[0] in open_ids)
 
     async def make_plan(self, template: Callable[[tuple[str, ...], tuple[int, ...], bool], Plan]) -> Plan | None:
         """A plan of all labels there are, committed; None: there are none. `template` gets keys, labels, and whether
@@ -283,6 +286,10 @@ class LabelBook:
             return f"{answer.action.value} takes no value"
         return ""
 
+    async def agreement(self) -> Agreement | None:
+        """How far the annotators of the same samples agree; None: no sample has two."""
+        return await self.persist(lambda: agreement(enumerate(self._store.events(), start=1)))
+
     async def report(self) -> tuple[list[AskedQuestion], list[Any]]:
         """Questions in the order of asking, and labels: what a report shows."""
         return await self.run(lambda: ([question for question, _ in self._store.questions()], self._store.labels()))
@@ -295,9 +302,10 @@ def _event(answer: Answer, key: str) -> LabelEvent:
         key=key,
         annotator=answer.annotator,
         revision=answer.revision,
-        action=Action.SKIP.value if answer.action is Action.CANNOT_TELL else answer.action.value,
+        action=answer.action.value,
         value=answer.value,
         at=answer.at,
+        circumstances="" if circumstances.objection(answer.circumstances) else answer.circumstances,
     )
 
 

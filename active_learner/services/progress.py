@@ -46,6 +46,8 @@ def rows(report: StatusReport) -> list[tuple[str, str]]:
         ("accuracy", percent(report.accuracy)),
         ("loss", loss),
     ]
+    if report.agreement is not None:
+        found.append(("agreement", f"alpha {report.agreement:.2f}"))
     if report.text:
         found.append(("waits for", report.text))
     found.extend((f"peer {one.name}", f"{one.role}, heard {one.age_s:.1f} s ago") for one in report.peers)

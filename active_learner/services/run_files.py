@@ -43,6 +43,9 @@ class RunFiles:
             held_out=None if predictions is None else len(predictions),
             at=time.time(),
         )
+        agreement = await self._book.agreement()
+        if agreement is not None:
+            result.extra["agreement"] = agreement._asdict()
         await self._book.finish_plan(result)
         await self._book.persist(lambda: self._write(result, predictions))
 

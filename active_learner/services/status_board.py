@@ -91,6 +91,7 @@ class StatusBoard:
             model_version=asking.model_version,
             accuracy=last.accuracy if last else None,
             loss=last.loss if last else None,
+            agreement=last.agreement if last else None,
             text=self.words(at),
             counters=tuple(sorted(self._counters(counters).items()))[:MAX_ELEMENTS],
             peers=self._peers(at),
@@ -122,6 +123,7 @@ class StatusBoard:
         yield from gauge("model_version", asking.model_version)
         yield from gauge("accuracy", last.accuracy if last else None)
         yield from gauge("loss", last.loss if last else None)
+        yield from gauge("agreement", last.agreement if last else None)
 
     def _peers(self, at: float) -> tuple[PeerAge, ...]:
         """Those that spoke last, as many as a message takes."""

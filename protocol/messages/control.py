@@ -61,6 +61,8 @@ class StatusReport(Message):
     model_version: int
     accuracy: float | None
     loss: float | None
+    agreement: float | None
+    """Krippendorff's alpha of those who labelled the same samples; None: nobody did."""
     text: str
     """What it waits for, in words."""
     counters: tuple[tuple[str, int], ...]

@@ -41,7 +41,7 @@ class Worker:
 
 
 def report(re: str) -> StatusReport:
-    return StatusReport(re, 1, "", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, None, None, "", (), ())
+    return StatusReport(re, 1, "", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, None, None, None, "", (), ())
 
 
 async def story(address: str, restart: Callable[[], None]) -> None:

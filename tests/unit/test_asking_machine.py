@@ -421,13 +421,14 @@ def test_a_late_answer_is_a_label() -> None:
     assert questions[0].key not in one.pool
 
 
-def test_when_everything_is_skipped_it_cools_down_and_is_asked_again() -> None:
+@pytest.mark.parametrize("action", ["skip", "cannot_tell"])
+def test_when_everything_is_skipped_it_cools_down_and_is_asked_again(action: str) -> None:
     one = machine()
     fill(one, 1, 2)
     one.handle(a.SourceGone(SOURCE, True, 0.0))
     questions = ask(one)
     for question in questions:
-        assert one.handle(answered(question, "skip")) == []
+        assert one.handle(answered(question, action)) == []
     closed, _ = one.handle(a.Tick(1.0))
     assert closed == a.CloseQuestions(tuple(question.id for question in questions), "skipped")
     (note,) = one.handle(a.Tick(1.0))

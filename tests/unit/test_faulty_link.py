@@ -69,7 +69,7 @@ def answer(peer: Peer, received: Received) -> None:
     if isinstance(received.message, StatusRequest):
         re = received.message.id
         peer.reply(
-            received, StatusReport(re, 1, "", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, None, None, "", (), ())
+            received, StatusReport(re, 1, "", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, None, None, None, "", (), ())
         )
 
 

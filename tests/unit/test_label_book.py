@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sqlite3
 import threading
@@ -14,11 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from active_learner.core.records import AskedQuestion, Label, SampleSpec, content_key
+from active_learner.core.pool import Pool
+from active_learner.core.records import AskedQuestion, Label, Plan, RoundResult, SampleSpec, content_key
 from active_learner.durable import lock
 from active_learner.errors import DiskFailed, LeaseHeld
 from active_learner.services import label_book
 from active_learner.services.label_book import LabelBook, Outcome
+from active_learner.services.run_files import RunFiles
 from active_learner.stores import open_store, sql_engine
 from active_learner.stores.sql import SqlStore
 from protocol.messages import Action, Answer
@@ -101,8 +104,13 @@ def test_who_cannot_tell_gives_no_label_and_may_take_that_back(tmp_path: Path) -
         assert [(await at.book.record(one)).status for one in (told, told)] == ["stored", "duplicate"]
         assert "takes no value" in (await at.book.record(replace(told, id="e2", revision=1, value=3))).text
         assert at.store.labels() == []
-        assert (await at.book.record(replace(ANSWER, id="e3", revision=1))).status == "stored"
+        said = replace(ANSWER, id="e3", revision=1, circumstances="no JSON")
+        assert (await at.book.record(said)).status == "stored"
         assert [label.value for label in at.store.labels()] == [3]
+        assert [(one.action, one.circumstances) for one in at.store.events()] == [
+            ("cannot_tell", '{"plays":2}'),
+            ("answer", ""),
+        ]
 
     at_desk(tmp_path, work)
 
@@ -278,3 +286,19 @@ def test_a_store_that_takes_long_to_read_is_renewed_meanwhile(tmp_path: Path, mo
         assert renewals >= 10
 
     at_desk(tmp_path, work)
+
+
+def test_a_round_says_how_far_the_annotators_of_the_same_samples_agree(tmp_path: Path) -> None:
+    async def work(at: Desk) -> None:
+        files = RunFiles(tmp_path, at.book, "margin", None, lambda *_: None)
+        await at.book.record(ANSWER)
+        result = RoundResult(1, 10, "ab", 1, None, None, None, None, 0.5)
+        await at.book.make_plan(lambda keys, values, _: Plan(1, 1, keys, values, 7, 1, 1, "x", 0))
+        await files.keep(replace(result), None, Pool(10, 4))
+        await at.book.record(replace(ANSWER, id="e2", annotator="bob", value=2))
+        await files.keep(replace(result, extra={}), None, Pool(10, 4))
+
+    at_desk(tmp_path, work)
+    first, second = (json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines())
+    assert "agreement" not in first
+    assert second["agreement"] == {"samples": 1, "annotators": 2, "alpha": 0.0, "alpha_interval": 0.0}

@@ -97,3 +97,11 @@ def test_labels_to_an_accuracy_are_those_of_the_first_round_that_has_it(tmp_path
         append(path, result(number, accuracy=accuracy))
     assert labels_to(read(path), 0.9) == 15
     assert labels_to(read(path), 0.99) is None
+
+
+def test_how_far_people_agree_is_in_the_line_of_a_round_that_knows_it(tmp_path: Path) -> None:
+    told = {"samples": 2, "annotators": 3, "alpha": 0.5, "alpha_interval": None}
+    append(tmp_path / "metrics.jsonl", result(1))
+    append(tmp_path / "metrics.jsonl", result(2, agreement=told))
+    assert [one.agreement for one in read(tmp_path / "metrics.jsonl")] == [{}, told]
+    assert [result(1).agreement, result(2, agreement=told).agreement] == [None, 0.5]

@@ -53,7 +53,7 @@ ANSWER: dict[str, Any] = {
     "circumstances": "",
 }
 REPORT = StatusReport(
-    "", 1, "r", "collecting", "idle", 0, 0, 0, 0, 0, 0, 5, 200, 0, 0, 0, 0, None, None, "", (("stale", 2),), ()
+    "", 1, "r", "collecting", "idle", 0, 0, 0, 0, 0, 0, 5, 200, 0, 0, 0, 0, None, None, None, "", (("stale", 2),), ()
 )
 
 
@@ -226,7 +226,7 @@ def test_the_longest_status_report_fits_a_header() -> None:
     name = "n" * limits.MAX_STRING_BYTES
     peers = tuple(PeerAge(name, name, 1.0) for _ in range(limits.MAX_ELEMENTS))
     counters = tuple((name, 2**63 - 1) for _ in range(limits.MAX_ELEMENTS))
-    fields = [name, 1, name, name, name, *[2**63 - 1] * 12, 0.5, 0.5, "t" * limits.MAX_TEXT_BYTES, counters, peers]
+    fields = [name, 1, name, name, name, *[2**63 - 1] * 12, 0.5, 0.5, 0.5, "t" * limits.MAX_TEXT_BYTES, counters, peers]
     report = StatusReport(*fields)
     frames = encode(report)
     assert decode(frames).message == report

@@ -24,8 +24,11 @@ sample:
 """
 
 
-def line(folder: Path, number: int, accuracy: float | None, labels: int, name: str = "metrics.jsonl") -> None:
+def line(
+    folder: Path, number: int, accuracy: float | None, labels: int, name: str = "metrics.jsonl", **more: object
+) -> None:
     extra = {
+        **more,
         "strategy": "margin",
         "at": 1.7e9 + number,
         "uncertainty": [number, 5, 4, 3, 2, 1, 0, 0, 0, 0],
@@ -96,6 +99,26 @@ def test_a_run_without_held_out_rows_says_so(tmp_path: Path) -> None:
     page = write_report(tmp_path).read_text()
     assert heading(page) == "5 labels learned in 1 round. No held-out rows to measure by."
     assert "How unsure it was of the pool" in page
+
+
+@pytest.mark.parametrize(
+    ("agreement", "words"),
+    [
+        (
+            {"samples": 12, "annotators": 4, "alpha": 0.743, "alpha_interval": 0.849},
+            "12 samples had more than one annotator: Krippendorff&#39;s alpha 0.74, or 0.85 if the classes are a scale",
+        ),
+        (
+            {"samples": 1, "annotators": 2, "alpha": None, "alpha_interval": None},
+            "1 sample had more than one annotator, who never said anything different.",
+        ),
+    ],
+)
+def test_how_far_people_agree_is_told(run: Path, agreement: dict[str, object], words: str) -> None:
+    assert "more than one annotator" not in write_report(run).read_text()
+    line(run, 5, 0.94, 120, agreement=agreement)
+    line(run, 6, 0.95, 125)
+    assert words in write_report(run).read_text()
 
 
 def test_answers_are_shown_and_those_the_model_would_not_have_given_are_marked(run: Path) -> None:

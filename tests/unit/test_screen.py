@@ -32,6 +32,7 @@ REPORT = StatusReport(
     model_version=20,
     accuracy=0.912,
     loss=0.3,
+    agreement=None,
     text="",
     counters=(("late", 0), ("resent", 2)),
     peers=(PeerAge("evaluator", "evaluator", 0.25),),
@@ -94,3 +95,8 @@ def test_the_table_has_every_count_that_is_not_zero_and_every_peer() -> None:
     assert "late" not in rows
     assert rows["accuracy"] == "91.2 %"
     assert dict(progress.rows(replace(REPORT, accuracy=None)))["accuracy"] == "-"
+
+
+def test_how_far_people_agree_is_told_when_several_labelled_the_same() -> None:
+    assert "agreement" not in dict(progress.rows(REPORT))
+    assert dict(progress.rows(replace(REPORT, agreement=0.7434)))["agreement"] == "alpha 0.74"
