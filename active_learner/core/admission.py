@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from active_learner.core.flood import RATE_BYTES, RATE_MESSAGES, Budget
@@ -15,6 +16,10 @@ from protocol.rooms import direct, is_name
 
 FIRST_ROOM_KIND = 16
 """Kinds below are between a peer and the broker and are never relayed: nobody can forge a PRESENCE."""
+
+SHARE_OF_ONE = 4
+"""One key, or (rooms) one session without a key, may have no more than one part of so many of the places: nobody shuts the
+others out by being many."""
 
 EXCLUSIVE_SHARE = 8
 """One place of so many, 32 of 256, is for exclusive roles only; an experiment has about three of these."""
@@ -31,6 +36,14 @@ class Limits:
     max_rooms: int = 1024
     rate_messages: int = RATE_MESSAGES
     rate_bytes: int = RATE_BYTES
+
+    @property
+    def sessions_of_one(self) -> int:
+        return -(-self.max_sessions // SHARE_OF_ONE)
+
+    @property
+    def rooms_of_one(self) -> int:
+        return -(-self.max_rooms // SHARE_OF_ONE)
 
     def places(self, exclusive: bool) -> int:
         """Sessions up to which a HELLO is let in. The last eighth is kept for exclusive roles: whatever a crowd of others
@@ -138,3 +151,21 @@ def taken(hello: Hello, holder: Session) -> tuple[RefusalCode, str]:
 
 def foreign(session: Session, experiment: str) -> str:
     return f"{experiment} is another experiment than {session.hello.experiment}"
+
+
+def no_place(limits: Limits, hello: Hello, key: str, holders: Collection[Session | Challenge]) -> str:
+    """Why one more must wait; "": it need not."""
+    places, each = limits.places(hello.exclusive), limits.sessions_of_one
+    if len(holders) >= places:
+        return f"{places} peers are the broker's limit" + (" for roles of many" if not hello.exclusive else "")
+    too_many = bool(key) and sum(one.key == key for one in holders) >= each
+    return f"{each} peers are the limit of one key" if too_many else ""
+
+
+def no_room(limits: Limits, session: Session, sessions: Iterable[Session], rooms: int) -> str:
+    """Why `session` cannot make one more; "": it can. What counts is whose key it is, not which of its sessions."""
+    if rooms >= limits.max_rooms:
+        return f"{limits.max_rooms} rooms are the broker's limit"
+    own = [one for one in sessions if one.key == session.key] if session.key else [session]
+    too_many = len({name for one in own for name in one.rooms}) >= limits.rooms_of_one
+    return f"{limits.rooms_of_one} rooms are the limit of one peer" if too_many else ""

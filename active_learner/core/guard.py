@@ -21,6 +21,9 @@ from protocol.schema import KINDS
 
 Problem = tuple[RefusalCode, str]
 
+MAX_STRANGERS = 1024
+"""Connections without session whose messages are counted; ZeroMQ never tells that one has ended."""
+
 
 class Guard:
     """Refuses in words, counts, and remembers offenders.
@@ -38,6 +41,7 @@ class Guard:
         self.grants, self._limits, self._counters, self._note = grants, limits, counters, note
         self.strikes = Strikes()
         self._budgets: dict[str, Budget] = {}
+        self._strangers: dict[bytes, Budget] = {}
 
     # --- keys ------------------------------------------------------------------------------------------------------
 
@@ -52,6 +56,19 @@ class Guard:
         """Of a key, whatever connections it has; else of one session."""
         new = Budget(self._limits.rate_messages, self._limits.rate_bytes, at)
         return self._budgets.setdefault(key, new) if key else new
+
+    def stranger(self, session: Session | None, connection: bytes, key: str, at: float) -> Budget:
+        """What is said without a session, or under the number of another one, is counted too: it is answered all the same."""
+        if session is not None and session.key == key:
+            return session.budget
+        if key:
+            return self.budget(key, at)
+        found = self._strangers.get(connection)
+        if found is None:
+            found = self._strangers[connection] = self.budget("", at)
+            if len(self._strangers) > MAX_STRANGERS:
+                del self._strangers[next(iter(self._strangers))]
+        return found
 
     def replace(self, grants: Mapping[str, Grant]) -> set[str]:
         """From now on these are the keys. Returns those that are gone, or are now allowed something else."""

@@ -20,7 +20,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from active_learner.core.admission import FIRST_ROOM_KIND, Challenge, Limits, Room, Session, foreign, taken
+from active_learner.core.admission import (
+    FIRST_ROOM_KIND,
+    Challenge,
+    Limits,
+    Room,
+    Session,
+    foreign,
+    no_place,
+    no_room,
+    taken,
+)
 from active_learner.core.guard import Guard, Problem
 from active_learner.core.rights import Grant
 from active_learner.core.telling import Frames, Send, Speaker, answer, tell
@@ -118,6 +128,9 @@ class Membership:
                     return [Send(other, frames) for other in audience]
             if envelope.kind in RELAYED:
                 return self._not_in_room(session, envelope, frames, at)
+        elif not self._guard.stranger(session, connection, key, at).allows(len(frames[0]), at):
+            self.counters["flooded"] += 1
+            return []
         return self._session_kind(Speaker(connection, key), session, envelope, frames, at)
 
     def grant(self, grants: Mapping[str, Grant]) -> list[Send]:
@@ -201,8 +214,7 @@ class Membership:
     ) -> list[Send]:
         connection, kind, number = speaker.connection, envelope.kind, envelope.session
         sends: list[Send] = []
-        if session is not None and session.key != speaker.key:
-            # ZeroMQ lets a peer choose the name of its connection, also that of one that has just ended.
+        if session is not None and session.key != speaker.key:  # a peer may choose the name of its connection
             sends, session = self._end(session, "gone"), None
         free = kind == Hello.KIND or (kind == Ping.KIND and number == 0 and self._guard.knows(speaker.key))
         if session is None and not free:
@@ -257,8 +269,10 @@ class Membership:
             return RefusalCode.BAD_ROOM, foreign(session, experiment)
         if (problem := self._guard.problem_with_room(session.key, experiment, room)) is not None:
             return problem
-        if name not in self._rooms and len(self._rooms) >= self.limits.max_rooms:
-            return RefusalCode.LIMIT, f"{self.limits.max_rooms} rooms are the broker's limit"
+        if name not in self._rooms and (
+            full := no_room(self.limits, session, self._sessions.values(), len(self._rooms))
+        ):
+            return RefusalCode.LIMIT, full
         if name in self._rooms and len(self._rooms[name].members) > MAX_ELEMENTS:
             return RefusalCode.LIMIT, f"{MAX_ELEMENTS} others are the limit of a room"
         return None
@@ -283,10 +297,8 @@ class Membership:
             if rival.hello.instance == hello.instance:
                 sends += self._end(rival, "replaced")
         before = self._challenges.pop(connection, None)
-        places = self.limits.places(hello.exclusive)
-        if len(self._sessions) + len(self._challenges) >= places:
-            text = f"{places} peers are the broker's limit" + (" for roles of many" if not hello.exclusive else "")
-            return [*sends, self._guard.refused(connection, RefusalCode.LIMIT, text, envelope.sequence)]
+        if full := no_place(self.limits, hello, speaker.key, [*self._sessions.values(), *self._challenges.values()]):
+            return [*sends, self._guard.refused(connection, RefusalCode.LIMIT, full, envelope.sequence)]
         since = at if before is None else before.since
         challenge = Challenge(connection, hello, envelope.sequence, since, speaker.key)
         rivals = self._rivals(hello)

@@ -35,7 +35,7 @@ def programs(config: Config, resolved: Path, serve: Sequence[str], common: Seque
 
     in_memory = config.store.url.startswith("memory:")
     trainer = Policy(ends_all=True, fatal=(*HOPELESS, _STORE_TROUBLE), may_restart=not in_memory)
-    found = [program("broker", "broker", Policy()), program("trainer", "serve", trainer, *serve)]
+    found = [program("broker", "broker", Policy(for_ever=True)), program("trainer", "serve", trainer, *serve)]
     for role in roles_here(config):
         which = () if role == config.evaluator.role else ("--set", f"evaluator.role={json.dumps(role)}")
         found.append(program(role, "evaluator", Policy(), *which))

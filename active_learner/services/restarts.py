@@ -34,6 +34,8 @@ class Policy:
     """Exit codes after which all is ended, with that code."""
     under_fire: bool = False
     """It is killed on purpose: it is started again at once, as often as it dies."""
+    for_ever: bool = False
+    """As long as it comes up it is started again: what ends it comes from outside, and all others wait for it."""
     may_restart: bool = True
     """False: what it knew is lost with it, so any end but 0 ends all."""
 
@@ -65,12 +67,12 @@ class Restarts:
         self._name, self._policy = name, policy
         self._deaths: deque[float] = deque(maxlen=DEATHS)
         self._was_ready = False
-        self._refusals = 0
+        self._refusals = self._never_ready = 0
 
     def ready(self) -> None:
         """It came up at least once: from now on a death may be an accident."""
         self._was_ready = True
-        self._refusals = 0
+        self._refusals = self._never_ready = 0
 
     def ended(self, code: int, at: float) -> End | Again | Over:
         """`code` as of subprocess: negative is a signal's number; `at` in monotonic seconds."""
@@ -78,7 +80,11 @@ class Restarts:
             return End(0, "")
         if code == 0 and self._policy.may_finish:
             return Over()
-        if not self._was_ready and code != 0:
+        self._never_ready += 1
+        killed = (
+            code < 0 and self._never_ready < DEATHS
+        )  # from outside, as it seems: that says nothing about the program
+        if not self._was_ready and code != 0 and not killed:
             return End(max(code, 1), f"{self._name} did not start ({said(code)})")
         if code in self._policy.fatal or not self._policy.may_restart:
             return End(code if code > 0 else 1, f"{self._name} cannot go on ({said(code)})")
@@ -88,7 +94,8 @@ class Restarts:
             self._refusals += 1
             return Again(min(2.0**self._refusals, LONGEST_WAIT_S))
         self._deaths.append(at)
-        if len(self._deaths) == DEATHS and at - self._deaths[0] < WINDOW_S:
+        is_hopeless = not self._policy.for_ever or self._never_ready >= DEATHS
+        if is_hopeless and len(self._deaths) == DEATHS and at - self._deaths[0] < WINDOW_S:
             return End(1, f"{self._name} died {DEATHS} times within {WINDOW_S:.0f} s, the last time with {said(code)}")
         recent = sum(1 for death in self._deaths if at - death < WINDOW_S)
         return Again(DELAYS_S[recent - 1])

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from active_learner.core.flood import BURST_S, RATE_BYTES, RATE_MESSAGES, TELL_S, Bucket, Budget
+from active_learner.core.guard import MAX_STRANGERS
 from active_learner.core.rights import Grant
 from protocol.codec import encode
 from protocol.messages import Bye, Joined, LogLine, Message, Ping, Pong, Refused, StatusRequest
-from tests.conversation import Conversation
+from tests.conversation import Conversation, hello
 
 ROOM = "digits/control"
 LINE = LogLine(1, "info", "x")
@@ -115,12 +116,39 @@ def test_a_key_has_one_budget_whatever_its_sessions() -> None:
 
     talk = Keyed(grants={"key": Grant("anna", "operator")}, rate_messages=5)
     for number in range(4):
-        name = f"anna.{number}"
-        talk.enter(name, role="operator")
+        talk.enter(f"anna.{number}", role="operator")
+    for number in range(4):
         for _ in range(3):
-            talk.say(name, StatusRequest("x"), "@digits/trainer")
-        talk.say(name, Bye("again"))
-    assert talk.membership.counters["flooded"] > 0
+            talk.say(f"anna.{number}", StatusRequest("x"), "@digits/trainer")
+        talk.say(f"anna.{number}", Bye("again"))
+    assert talk.membership.counters["flooded"] == 4 + 4 * 4 - 10
+
+
+SESSIONLESS = {
+    "PING without a session": lambda talk: talk.say("stranger", Ping("x"), session=0),
+    "HELLO again and again": lambda talk: talk.say("stranger", hello("stranger", role="operator"), session=0),
+    "under another session's number": lambda talk: talk.say("stranger", Ping("x"), session=12345),
+}
+
+
+@pytest.mark.parametrize("how", SESSIONLESS)
+@pytest.mark.parametrize("key", ["", "key"])
+def test_row_46_what_is_said_outside_of_a_session_is_counted_too(how: str, key: str) -> None:
+    class Keyed(Conversation):
+        def key(self, who: str) -> str:
+            return key
+
+    talk = Keyed(grants={"key": Grant("stranger", "operator")} if key else None, rate_messages=5)
+    answers = [answer for _ in range(100) for answer in SESSIONLESS[how](talk)]
+    assert len(answers) in (10, 11)  # the HELLO that makes a session, without a key, is not paid by it
+    assert talk.membership.counters["flooded"] == 100 - len(answers)
+
+
+def test_connections_without_a_session_are_remembered_up_to_a_number() -> None:
+    talk = Conversation(rate_messages=5)
+    for number in range(MAX_STRANGERS + 1):
+        assert talk.say(f"stranger{number}", Ping("x"), session=0)
+    assert len(talk.membership._guard._strangers) == MAX_STRANGERS
 
 
 def test_who_says_too_much_is_named_in_the_log(talk: Conversation) -> None:

@@ -28,7 +28,24 @@ def test_exit_0_of_a_process_that_must_be_there_is_a_death() -> None:
 
 def test_a_process_that_never_was_ready_ends_all_with_its_own_code() -> None:
     assert after(Policy(), 4, ready=False) == [End(4, "it did not start (exit code 4)")]
-    assert after(Policy(), -9, ready=False) == [End(1, "it did not start (signal 9)")]
+
+
+def test_one_that_is_killed_while_it_starts_is_started_again_a_few_times() -> None:
+    deaths = after(TRAINER, *[-9] * 5, ready=False, apart_s=100.0)
+    assert deaths == [*[Again(0.1)] * 4, End(1, "it did not start (signal 9)")]
+    assert after(TRAINER, -9, 1, ready=False) == [Again(0.1), End(1, "it did not start (exit code 1)")]
+
+
+def test_the_broker_is_started_again_as_often_as_it_comes_up() -> None:
+    restarts = Restarts("it", Policy(for_ever=True))
+    waits = []
+    for number in range(8):
+        restarts.ready()
+        waits.append(restarts.ended(-6, float(number)))
+    assert waits == [Again(0.1), Again(0.5), Again(1.0), Again(2.0), *[Again(4.0)] * 4]
+    assert after(Policy(for_ever=True), *[1] * 5)[-1] == End(
+        1, "it died 5 times within 60 s, the last time with exit code 1"
+    )
 
 
 def test_a_bad_configuration_is_not_tried_again() -> None:

@@ -164,6 +164,22 @@ def talk() -> Keyed:
     return talk
 
 
+def test_one_key_does_not_take_all_rooms_or_all_places(talk: Keyed) -> None:
+    """Nobody shuts the others out by being many."""
+    limits = talk.membership.limits
+    talk.grant({**KEYS, "key of carl": Grant("carl", "labeler")})
+    for name in ("carl", "carl.1"):
+        talk.enter(name, role="labeler")
+    for number in range(limits.rooms_of_one):
+        assert isinstance(talk.say(("carl", "carl.1")[number % 2], Join(f"digits/room{number}"))[0][1], Joined)
+    assert {code(talk.say(name, Join("digits/one-more"))) for name in ("carl", "carl.1")} == {"limit"}
+    assert isinstance(talk.say("trainer", Join("digits/one-more"))[0][1], Joined)
+    for number in range(limits.sessions_of_one - 2):
+        talk.enter(f"carl.x{number}", role="labeler")
+    assert code(talk.say("carl.y", hello("carl.y", role="labeler"))) == "limit"
+    assert isinstance(talk.say("bob", hello("bob", role="source"))[0][1], Welcome)
+
+
 def code(told: list[tuple[str, Message]]) -> str:
     [(_, refused), *_] = told
     assert isinstance(refused, Refused), told
