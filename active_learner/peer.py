@@ -23,6 +23,7 @@ from active_learner.core.session import Session
 from active_learner.errors import ActiveLearnerError, Unreachable
 from active_learner.received import Received
 from active_learner.security.key_files import read_keys
+from active_learner.security.renewal import Renewal
 from active_learner.transport import link_to, no_broker, refused
 from active_learner.transport.base import Link
 from protocol import PROTOCOL_VERSION
@@ -102,7 +103,7 @@ class Peer:
         self._session = Session(
             Hello(LOWEST_VERSION, PROTOCOL_VERSION, experiment, given, role, exclusive, instance, SOFTWARE)
         )
-        self._link: Link = link_to(address, role, own)
+        self._link: Link = link_to(address, role, own, Renewal(own) if own is not None and own.file else None)
         self._link.on_live = lambda: self._handle(machine.Connected())
         self._counters: Counter[str] = Counter()
         self._resends = Resends(lambda: random.uniform(0.8, 1.2))

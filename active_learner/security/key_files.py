@@ -24,7 +24,7 @@ def write_keys(path: Path, keys: Keys) -> None:
 def read_keys(path: Path) -> Keys:
     """Raises: ConfigError when it is not there, others can read it, or it is no key."""
     form = _read(path, ("name", "role", "public", "secret", "broker"))
-    return Keys(form["name"], form["role"], KeyPair(form["public"], form["secret"]), form["broker"])
+    return Keys(form["name"], form["role"], KeyPair(form["public"], form["secret"]), form["broker"], str(path))
 
 
 def write_pair(path: Path, pair: KeyPair) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,15 @@ ROUTERS: dict[str, str] = {
 """Scheme -> the broker's side; called with the address, max_message_bytes and the doorman."""
 
 
-def link_to(address: str, who: str = "", keys: Keys | None = None) -> Link:
+def link_to(
+    address: str, who: str = "", keys: Keys | None = None, renewed: Callable[[], Keys | None] | None = None
+) -> Link:
     """The link for the scheme of `address`, not open yet; a bad one where the environment asks for faults, drawn for `who`.
-    `keys` None: to a broker without keys.
+    `keys` None: to a broker without keys. `renewed` returns other keys when there are some, by which it connects anew.
 
     Raises: Unreachable when there is none, ConfigError when the faults are not understood.
     """
-    link: Link = _variant(VARIANTS, address)(address, keys)
+    link: Link = _variant(VARIANTS, address)(address, keys, renewed)
     faults = os.environ.get(VARIABLE, "")
     return _with_faults(link, faults, who) if faults else link
 

@@ -94,7 +94,7 @@ class MemoryRouter(Router):
 class MemoryLink(Link):
     """`address`: memory://NAME of a broker in this process, which need not be there yet."""
 
-    def __init__(self, address: str, keys: Keys | None = None) -> None:
+    def __init__(self, address: str, keys: Keys | None = None, renewed: object = None) -> None:
         self._address = address
         self.key = keys.pair.public if keys is not None else ""
         self._inbox: deque[list[Frame]] = deque()

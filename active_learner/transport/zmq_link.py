@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 import zmq
@@ -24,6 +25,9 @@ HEARTBEAT_MS = (500, 1500)
 """ZeroMQ's own ping and how long it waits for an answer; its IO thread answers while Python is busy."""
 
 OUTBOX_MESSAGES = 1000
+
+KEYS_S = 1.0
+"""Between two looks at the file of our key."""
 
 DENIED_S = 1.0
 """To the next attempt after a handshake that failed: the key may be put on the list, the broker get other keys."""
@@ -51,11 +55,14 @@ first, and the other is then only told that the connection broke."""
 class ZmqLink(Link):
     """`address`: tcp://host:port. Only a live connection takes messages: nothing of an old session is sent to a new broker.
 
-    With `keys` the connection is encrypted, and only to the broker whose key they name.
+    With `keys` the connection is encrypted, and only to the broker whose key they name. `renewed`: as of `link_to`.
     """
 
-    def __init__(self, address: str, keys: Keys | None = None) -> None:
-        self._address, self._keys = address, keys
+    def __init__(
+        self, address: str, keys: Keys | None = None, renewed: Callable[[], Keys | None] | None = None
+    ) -> None:
+        self._address, self._keys, self._renewed = address, keys, renewed
+        self._looking: asyncio.TimerHandle | None = None
         self._drain: Drain[list[memoryview]] | None = None
 
     async def open(self, on_frames: OnFrames) -> None:
@@ -77,6 +84,8 @@ class ZmqLink(Link):
         self._handshakes = Handshakes(socket, self._ended)
         socket.connect(self._address)
         self._socket = socket
+        if self._renewed is not None:
+            self._look_for_keys(self._renewed)
         self._put = unchecked_send(socket)
         self._drain = Drain(context, socket, receive, on_frames)
 
@@ -98,6 +107,14 @@ class ZmqLink(Link):
             self._socket.connect(self._address)
             self._drain.look_again()
 
+    def _look_for_keys(self, renewed: Callable[[], Keys | None]) -> None:
+        self._looking = asyncio.get_running_loop().call_later(KEYS_S, self._look_for_keys, renewed)
+        found = renewed()
+        if found is not None:
+            self._keys = found
+            as_client(self._socket, found.pair, found.broker)
+            self._connect_again()
+
     def send(self, frames: Frames) -> bool:
         """Copies the frames: their arrays may change afterwards."""
         drain = self._drain
@@ -116,6 +133,8 @@ class ZmqLink(Link):
 
     async def close(self) -> None:
         drain, self._drain = self._drain, None
+        if self._looking is not None:
+            self._looking.cancel()
         if drain is not None:
             self._handshakes.close()
             await drain.close()

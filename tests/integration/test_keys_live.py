@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -445,3 +445,26 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_a_rotated_key_is_taken_up_by_who_runs_before_the_old_one_ends(folder: KeyFolder) -> None:
+    """Nobody is put out at the end of the overlap, and nothing is to be started again."""
+
+    async def story() -> None:
+        with guarded(folder) as (_, address):
+            async with Pair(address, folder) as pair:
+                await pair.echo("before")
+                before = folder.allowed().current("anna", datetime.now(UTC))
+                folder.rotate("anna", new_pair, timedelta(hours=1))
+                again = asyncio.Event()
+                pair.asker.on_session = lambda here: again.set() if here else None
+                await asyncio.wait_for(again.wait(), 20)
+                await pair.echo("by the new key")
+                assert pair.asker.counters["sessions_lost"] == 1
+                folder.revoke("anna", only_old=True)
+                pair.left = asyncio.Queue()
+                await pair.echo("the old one is gone")
+                assert before is not None
+                assert read_keys(folder.file_of("anna")).pair.public != before.public
+
+    run(story)
