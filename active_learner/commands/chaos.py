@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from active_learner.commands.options import experiment
+from active_learner.commands.keys import make_own
+from active_learner.commands.options import Number, experiment
 
 if TYPE_CHECKING:
     from active_learner.bench.outcome import Goal
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from active_learner.faults.attacks import Attack
     from active_learner.services.fire import Burning, Fire
 
-SHARE = click.FloatRange(0, 1)
+SHARE = Number(0, 1)
 LOG_FILE = "chaos.log"
 
 
@@ -46,13 +47,13 @@ def _list_points(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @click.option("--drop", type=SHARE, default=0.0, help="Share of the messages that is lost, on every link, both ways.")
 @click.option("--duplicate", type=SHARE, default=0.0, help="Share of the messages that comes twice.")
 @click.option("--reorder", type=click.IntRange(0, 1000), default=0, help="A message may be overtaken by so many.")
-@click.option("--delay", type=click.FloatRange(0, 60), default=0.0, help="Seconds that a message is held at most.")
-@click.option("--cut-every", type=click.FloatRange(0), default=0.0, help="Seconds between two cuts of all connections.")
+@click.option("--delay", type=Number(0, 60), default=0.0, help="Seconds that a message is held at most.")
+@click.option("--cut-every", type=Number(0), default=0.0, help="Seconds between two cuts of all connections.")
 @click.option("--corrupt", type=SHARE, default=0.0, help="Share of 16 KiB pieces with one bit flipped on the way.")
 @click.option("--seed", type=click.IntRange(0), help="Of everything that is drawn; none: a new one, which is told.")
 @click.option("--rounds", type=click.IntRange(1), default=1, help="Go on until the run has so many rounds.")
 @click.option("--labels", type=click.IntRange(0), default=0, help="Go on until it has trained on so many labels.")
-@click.option("--minutes", type=click.FloatRange(0), default=60.0, show_default=True, help="Begin no attack later.")
+@click.option("--minutes", type=Number(0), default=60.0, show_default=True, help="Begin no attack later.")
 def command(config: Config, **options: Any) -> int:
     """Run CONFIG under fire: kill, stop and cut off its processes, and see whether anything is lost.
 
@@ -75,6 +76,7 @@ def command(config: Config, **options: Any) -> int:
     fire = _fire(chosen, seed, options)
     click.echo(f"seed {seed}; {len(fire.attacks)} attacks on the run in {folder}, its lines go to {folder / LOG_FILE}")
     run_folder.prepare(chosen)
+    make_own(chosen, observed=True)
     burning = asyncio.run(_burn(fire, folder / LOG_FILE))
     found = verdict(chosen, burning, len(fire.attacks))
     click.echo("\n".join([*(goal.told() for goal in found), f"seed {seed}"]))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from active_learner.commands.options import Number
+
 if TYPE_CHECKING:
     from active_learner.config.schema import Config
 
@@ -14,7 +16,7 @@ def goal_options(command: Any) -> Any:
     """--rounds, --labels, --until-accuracy."""
     command = click.option(
         "--until-accuracy",
-        type=click.FloatRange(0, 1),
+        type=Number(0, 1),
         help="End when a round's accuracy on the held-out rows is at least that.",
     )(command)
     command = click.option("--labels", type=click.IntRange(1), help="End when the run has trained on so many labels.")(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from active_learner.commands.options import Number
 from active_learner.core.rights import TABLE
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from active_learner.security.folder import KeyFolder
 
 ROLES = ", ".join(TABLE)
+MAX_OVERLAP_HOURS = 24 * 365
 
 folder_option = click.option(
     "--folder",
@@ -35,7 +38,10 @@ def command() -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--role", required=True, metavar="ROLE", help=f"{ROLES}, or a stage of a chain.")
+@click.option("--role", required=True, metavar="ROLE", help=f"{ROLES}.")
+@click.option(
+    "--stage", is_flag=True, help="ROLE is a stage of a chain, named by trainer.stages: what an evaluator may."
+)
 @click.option(
     "--experiment", "experiments", multiple=True, metavar="NAME", help="For this experiment only; repeatable."
 )
@@ -43,12 +49,15 @@ def command() -> None:
     "--room", "rooms", multiple=True, metavar="ROOM", help="May join only this room (or EXPERIMENT/ROOM); repeatable."
 )
 @folder_option
-def new(name: str, role: str, experiments: tuple[str, ...], rooms: tuple[str, ...], folder: str) -> None:
+def new(name: str, role: str, stage: bool, experiments: tuple[str, ...], rooms: tuple[str, ...], folder: str) -> None:
     """Make a key for NAME: a file that whoever starts NAME must have."""
     from active_learner.transport.zmq_curve import new_pair
 
     for text in (role, *experiments, *(part for room in rooms for part in room.split("/", 1))):
         _check(text)
+    if role not in TABLE and not stage:
+        near = "".join(f"; did you mean {one}?" for one in difflib.get_close_matches(role, TABLE, 1))
+        raise click.UsageError(f"{role!r} is no role: there are {ROLES}{near} A stage of a chain is named with --stage")
     keys = _folder(folder)
     keys.new(name, role, new_pair, experiments, rooms)
     click.echo(f"{keys.file_of(name)}: the key of {name}, {role}; a secret, so copy it only where {name} is started")
@@ -85,7 +94,7 @@ def revoke(name: str, old: bool, folder: str) -> None:
 @click.argument("name")
 @click.option(
     "--overlap",
-    type=click.FloatRange(min=0.0),
+    type=Number(0, MAX_OVERLAP_HOURS),
     default=24.0,
     show_default=True,
     metavar="HOURS",
@@ -103,8 +112,9 @@ def rotate(name: str, overlap: float, folder: str) -> None:
     click.echo(f"{keys.file_of(name)}: another key of {name}; the one before is let in for {overlap:g} hours more")
 
 
-def make_own(config: Config) -> None:
-    """Keys for all that `up` starts of this configuration, where the broker needs some. Raises: ConfigError."""
+def make_own(config: Config, observed: bool = False) -> None:
+    """Keys for all that `up` starts of this configuration, where the broker needs some, and (`observed`) for one that may
+    listen in all rooms. Raises: ConfigError."""
     from active_learner.config.loading import key_folder
     from active_learner.config.stages import roles_here
     from active_learner.security.folder import KeyFolder
@@ -124,6 +134,10 @@ def make_own(config: Config) -> None:
     for role, joins in own.items():
         qualified = [f"{config.name}/{room}" for room in joins]
         folder.ensure(role, role, new_pair, config.name, qualified)
+    if observed:
+        from active_learner.services.observer import OBSERVER
+
+        folder.ensure(OBSERVER, "monitor", new_pair, config.name, ())
 
 
 def _folder(folder: str) -> KeyFolder:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from active_learner.commands.options import Number
+
 if TYPE_CHECKING:
     from active_learner.core.keys import Keys
 
@@ -17,9 +19,7 @@ if TYPE_CHECKING:
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override one key, as broker.address=...")
 @click.option("--address", metavar="ADDRESS", help="Ask this broker, as tcp://127.0.0.1:5570.")
 @click.option("--key", "key_file", metavar="FILE", help="The key to come in with, when the broker has keys.")
-@click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(min=0.01), default=2.0, show_default=True, help="Seconds."
-)
+@click.option("--timeout", "timeout_s", type=Number(min=0.01), default=2.0, show_default=True, help="Seconds.")
 @click.option("-v", "--verbose", is_flag=True, help="Also what the broker relayed, refused, shed and gave up.")
 def command(
     config_name: str | None,

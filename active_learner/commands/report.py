@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from active_learner.commands.options import Number
 from active_learner.errors import ActiveLearnerError
 
 if TYPE_CHECKING:
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 @click.command("report")
 @click.argument("run", metavar="RUN")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Another file than RUN/report.html.")
-@click.option(
-    "--goal", type=click.FloatRange(0, 1), default=0.9, show_default=True, help="Where two arms are compared."
-)
+@click.option("--goal", type=Number(0, 1), default=0.9, show_default=True, help="Where two arms are compared.")
 @click.option("--curve", type=click.Path(dir_okay=False, path_type=Path), help="Also the learning curve, as SVG.")
 def command(run: str, out: Path | None, goal: float, curve: Path | None) -> None:
     """Write the report of RUN: a run folder, or the name of one in runs/. It may be running."""

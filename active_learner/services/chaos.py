@@ -120,7 +120,7 @@ class Chaos:
         self._died[program] = _Death(self._loop.time(), known)
         self._deaths.setdefault(program, asyncio.Event()).set()
         if code not in (KILLED, 0):
-            self.account.unexpected.append("\n    ".join([f"{program} ended with {code}:", *last_words[-5:]]))
+            self.account.unexpected.append("\n    ".join([f"{program} ended with {code}:", *list(last_words)[-5:]]))
 
     # --- attacks
 

@@ -24,7 +24,7 @@ from active_learner.services import plan
 from active_learner.services.chaos import POINT_S, Account, Chaos
 from active_learner.services.child import OnLine, Program
 from active_learner.services.launcher import Launcher, Lives
-from active_learner.services.observer import Observer
+from active_learner.services.observer import OBSERVER, Observer
 
 HISTORY_FILE = "history.txt"
 """In the run folder: what the labelers said and were told."""
@@ -174,7 +174,8 @@ class Burning:
         config = self._fire.config
         programs = {role: role for role in config.trainer.stages}
         address = self._behind if self._fire.needs_proxy else config.broker.address
-        peer = Peer(experiment=config.name, role="monitor", address=address, connect_timeout_s=None)
+        keys = loading.keys_of(config, OBSERVER)
+        peer = Peer(experiment=config.name, role="monitor", address=address, keys=keys, connect_timeout_s=None)
         return Observer(peer, dict.fromkeys(config.rooms.model_dump().values()), programs)
 
 

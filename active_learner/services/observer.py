@@ -18,6 +18,9 @@ WORD_S = 3.0
 
 LABELER, BROKER = "labeler", "broker"
 
+OBSERVER = "observer"
+"""Name of its key, on a broker that wants one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Back:

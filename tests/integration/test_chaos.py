@@ -35,6 +35,14 @@ def test_an_experiment_survives_and_the_verdict_says_so(tmp_path: Path) -> None:
     assert list(mine.iterdir()) == []
 
 
+def test_an_experiment_with_keys_is_attacked_too(tmp_path: Path) -> None:
+    """What watches it has a key of its own."""
+    code, out, errors = chaos(tmp_path, "--kills", "2", "--no-points", "--seed", "4", sets=(*SMALL, "broker.keys=on"))
+    assert code == 0, out + errors
+    assert "2 attacks on the run in" in out
+    assert "MISSED" not in out
+
+
 @pytest.mark.parametrize(
     ("one", "words"),
     [
