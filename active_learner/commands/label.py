@@ -27,7 +27,11 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 @click.command("label")
 @experiment
 @click.option("--kind", type=click.Choice(["terminal", "simulated"]), help="Instead of CONFIG's labeler.kind.")
-@click.option("--annotator", metavar="NAME", help="Instead of CONFIG's labeler.annotator: whose answers they are.")
+@click.option(
+    "--annotator",
+    metavar="NAME",
+    help="Whose answers they are; none: labeler.annotator of CONFIG, or the owner of broker.key.",
+)
 @click.option(
     "--prelabel",
     type=click.IntRange(min=1),
@@ -64,11 +68,18 @@ def make(config: Config, spec: SampleSpec, kind: str | None = None, annotator: s
 
     section = _section(config, spec, kind)
     settings = section.model_dump(exclude={"kind", "outbox", "memory_bytes"})
-    if annotator is not None:
-        settings["annotator"] = annotator
+    settings["annotator"] = annotator or _owner(config, section) or settings["annotator"]
     if settings.get("answers") == "dataset" and settings["path"] is None:
         settings["path"] = getattr(config.source, "path", None)
     return make_oracle(section.kind, spec=spec, base=base_dir(config), seed=config.seed, **settings)
+
+
+def _owner(config: Config, section: SimulatedLabeler | TerminalLabeler) -> str:
+    """Whose key the configuration names; "": none, or it says itself whose answers these are."""
+    from active_learner.config.loading import keys_of
+
+    keys = None if config.broker.key is None or "annotator" in section.model_fields_set else keys_of(config, "labeler")
+    return "" if keys is None else keys.name
 
 
 def _section(config: Config, spec: SampleSpec, kind: str | None) -> SimulatedLabeler | TerminalLabeler:

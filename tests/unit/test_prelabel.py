@@ -18,11 +18,13 @@ from active_learner.errors import ConfigError, StoreError, WrongStore
 from active_learner.oracles.base import Oracle, Reply
 from active_learner.oracles.simulated import SimulatedOracle
 from active_learner.oracles.terminal import TerminalOracle
+from active_learner.security.folder import KeyFolder
 from active_learner.services import prelabel
 from active_learner.services.prelabel import Prelabeling, unlabeled
 from active_learner.stores import open_store
 from active_learner.stores.base import Store
 from active_learner.stores.csv_file import CsvStore
+from active_learner.transport.zmq_curve import new_pair
 from protocol.messages import Action, AnswerReceipt, Question
 
 SPEC = SampleSpec((2,), "uint8", 4)
@@ -171,6 +173,17 @@ class TestWhichOracle:
         oracle = label.make(given, MELODY, "simulated", "ear")
         assert isinstance(oracle, SimulatedOracle)
         assert oracle.annotator == "ear"
+
+    def test_the_owner_of_the_key_is_the_annotator(self, tmp_path: Path) -> None:
+        """Two people with two keys and the same configuration must not answer under one name."""
+        folder = KeyFolder(tmp_path)
+        tmp_path.chmod(0o700)
+        folder.new("anna", "labeler", new_pair)
+        broker = {"keys": "on", "key": str(folder.file_of("anna"))}
+        assert label.make(config(broker=broker), MELODY).annotator == "anna"
+        assert label.make(config(broker=broker), MELODY, annotator="ben").annotator == "ben"
+        named = config(broker=broker, labeler={"kind": "terminal", "annotator": "carl"})
+        assert label.make(named, MELODY).annotator == "carl"
 
     def test_a_terminal_when_the_configuration_has_none(self) -> None:
         assert isinstance(label.make(config(), MELODY), TerminalOracle)
