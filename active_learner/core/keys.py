@@ -23,5 +23,5 @@ class Keys:
     pair: KeyPair
     broker: str
     """The broker's public key: nobody else can take its place."""
-    file: str = ""
+    file: str = field(default="", compare=False)
     """Where they were read: a key that is rotated is another one in the same file. "": nowhere."""
