@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
+from numpy.typing import NDArray
 
 from active_learner.core.asking_events import (
     CandidatesHeard,
@@ -22,6 +22,7 @@ from active_learner.core.asking_events import (
     SendReceipt,
 )
 from active_learner.core.pool import Pool
+from active_learner.core.records import Features
 
 PARKED_LIMIT = 256
 PARKED_BYTES = 256 * 1024 * 1024
@@ -50,9 +51,12 @@ class _Known(NamedTuple):
 class Intake:
     """Counts every candidate exactly once: new + known + refused."""
 
-    def __init__(self, pool: Pool, is_known: Callable[[str], bool], prefix: str, at: float) -> None:
-        """`is_known`: labeled or asked. `prefix` makes the ids of refreshes unlike those of another trainer."""
-        self.pool = pool
+    def __init__(
+        self, pool: Pool, is_known: Callable[[str], bool], prefix: str, at: float, beside: Pool | None = None
+    ) -> None:
+        """`is_known`: labeled or asked. `prefix` makes the ids of refreshes unlike those of another trainer. `beside`: samples that
+        nothing is added to here, but that are scored again with those of the pool."""
+        self.pool, self._beside = pool, beside
         self._is_known = is_known
         self._prefix = prefix
         self._parked: OrderedDict[str, CandidatesHeard] = OrderedDict()
@@ -112,14 +116,20 @@ class Intake:
         known = self._known.pop(event.re, None)
         if known is not None:
             for key, place in zip(known.keys, known.places, strict=True):
-                self.pool.score(key, event.probabilities[place], event.model_version)
+                self._renew(key, event.probabilities[place], event.model_version)
             return []
         keys = self._refreshing.pop(event.re, None)
         if keys is not None:
             for key, row in zip(keys, event.probabilities, strict=True):
-                self.pool.score(key, row, event.model_version)
+                self._renew(key, row, event.model_version)
             return []
         return [self._take(self._parked.pop(event.re), event)]
+
+    def _renew(self, key: str, row: NDArray[Any], model_version: int) -> None:
+        """Wherever the sample is now."""
+        self.pool.score(key, row, model_version)
+        if self._beside is not None:
+            self._beside.score(key, row, model_version)
 
     def refuse(self, event: ScoresRefused) -> list[Command]:
         """Unscored for ever: a parked batch is refused to its source, a refresh leaves the older scores."""
@@ -145,14 +155,16 @@ class Intake:
     def refresh(self, model_version: int) -> list[Command]:
         """Ask for the scores that are not of this model, the most uncertain samples first."""
         self._refreshing.clear()
-        outdated = self.pool.outdated(model_version)
+        pools = (self.pool,) if self._beside is None else (self._beside, self.pool)
+        return [command for pool in pools for command in self._refresh(*pool.outdated(model_version))]
+
+    def _refresh(self, keys: list[str], features: Features) -> list[Command]:
         commands: list[Command] = []
-        for start in range(0, len(outdated), REFRESH_ROWS):
-            chunk = outdated[start : start + REFRESH_ROWS]
+        for start in range(0, len(keys), REFRESH_ROWS):
             self._refreshes += 1
             refresh_id = f"{self._prefix}-{self._refreshes}"
-            self._refreshing[refresh_id] = tuple(sample.key for sample in chunk)
-            commands.append(Refresh(refresh_id, np.stack([sample.features for sample in chunk])))
+            self._refreshing[refresh_id] = tuple(keys[start : start + REFRESH_ROWS])
+            commands.append(Refresh(refresh_id, features[start : start + REFRESH_ROWS]))
         return commands
 
     def abandon_refresh(self) -> None:

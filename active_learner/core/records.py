@@ -164,6 +164,17 @@ class PoolView:
     model_versions: NDArray[Any]
     """(n,) int64: which model made the row; -1: none."""
 
+    def merged(self, other: PoolView) -> PoolView:
+        """Both, of different samples; neither is empty."""
+        keys = (*self.keys, *other.keys)
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        return PoolView(
+            keys=tuple(keys[place] for place in order),
+            features=np.concatenate([self.features, other.features])[order],
+            probabilities=np.concatenate([self.probabilities, other.probabilities])[order],
+            model_versions=np.concatenate([self.model_versions, other.model_versions])[order],
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selection:

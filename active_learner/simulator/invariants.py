@@ -97,7 +97,7 @@ def pool_open_questions_and_labels_are_apart(watch: Watch, trainer: Any) -> str 
     """An open question may be about a labeled sample: when its label came late, by an earlier question. It then gives a
     second opinion and no second row."""
     asking = trainer._asking.machine
-    pool = asking.pool._samples.keys()
+    pool = asking.pool.keys()
     if not pool.isdisjoint(asking.labeled):
         return f"labeled samples in the pool: {sorted(set(pool) & asking.labeled)}"
     asked = [question.key for question in asking.unanswered()]

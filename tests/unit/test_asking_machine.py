@@ -328,7 +328,7 @@ def test_after_a_round_the_pool_is_scored_again_before_anything_is_asked() -> No
     one.handle(scores(refresh.id, 0.6, 0.7, version=20))
     one.handle(a.Tick(2.0))
     assert one.phase == "collecting"
-    assert one.pool.outdated(20) == []
+    assert one.pool.outdated(20)[0] == []
 
 
 def test_when_the_new_scores_do_not_come_older_ones_must_do_and_are_marked() -> None:
@@ -530,7 +530,7 @@ def test_a_new_model_has_the_pool_scored_again_in_any_phase() -> None:
     (refresh,) = one.handle(a.ModelStands(40, 1.0))
     assert isinstance(refresh, a.Refresh)
     one.handle(scores(refresh.id, 0.6, 0.7, version=40))
-    assert one.pool.outdated(40) == []
+    assert one.pool.outdated(40)[0] == []
     one.handle(a.RoundOver(3, 60, 1.0))
     assert one.model_version == 60
 
