@@ -46,6 +46,7 @@ class AskingMachine(AskingBase):
     TABLE: ClassVar[dict[tuple[str, str], str]] = {
         **AskingBase.SHARED,
         ("*", "model stands"): "_model_stands",
+        ("*", "round planned"): "_wait",
         ("collecting", "pool full"): "_select",
         ("collecting", "sources ended"): "_select",
         ("collecting", "sources silent"): "_select",
@@ -153,7 +154,9 @@ class AskingMachine(AskingBase):
         self.phase = "storing"
         away = self._nobody_scores(event.at)
         keys = [event.view.keys[row] for row in event.selection.rows]
-        questions = tuple(self._question(event, row, key, away) for row, key in enumerate(keys) if key in self.pool)
+        questions = tuple(
+            self._question(event, row, self.pool[key], away) for row, key in enumerate(keys) if key in self.pool
+        )
         self.batch = AcquisitionBatch(questions, event.at)
         self.pool.remove(keys)
         return [StoreQuestions(questions)]

@@ -20,19 +20,24 @@ from active_learner.core.asking_events import (
     LabelerHere,
     ModelStands,
     Note,
+    QuestionPassed,
+    QuestionReopened,
+    QuestionResolved,
     QuestionsStored,
     RoundOver,
+    RoundPlanned,
     ScoresHeard,
     ScoresRefused,
     SelectionMade,
     SourceGone,
     SourceHere,
+    TakenBack,
     Tick,
 )
 from active_learner.core.attendance import Attendance
 from active_learner.core.intake import Intake
 from active_learner.core.machine import Machine
-from active_learner.core.pool import Pool
+from active_learner.core.pool import Pool, PoolSample
 from active_learner.core.records import AskedQuestion
 from active_learner.core.seeds import derived_seed
 from active_learner.core.voting import PASSES
@@ -74,13 +79,14 @@ class AskingBase(Machine[Event, Command]):
         labeled: Iterable[str],
         round: int,
         model_version: int,
+        beside: Pool | None = None,
     ) -> None:
-        """`name` is this trainer's own (run and term): ids of questions and refreshes begin with it."""
+        """`beside`: samples that are scored again with those of the pool. `name` is this trainer's own (run and term): ids of questions and refreshes begin with it."""
         super().__init__(phase)
         self.rules = rules
         self.pool = pool
         self.labeled = set(labeled)
-        self.intake = Intake(pool, self._is_known, name, at)
+        self.intake = Intake(pool, self._is_known, name, at, beside)
         self.round = round
         self.model_version = model_version
         self.here = Attendance(at)
@@ -120,7 +126,17 @@ class AskingBase(Machine[Event, Command]):
             case SelectionMade():
                 return self._classify_selection(event)
             case QuestionsStored():
-                return "questions stored"
+                return self._classify_stored(event)
+            case QuestionResolved():
+                return "resolved"
+            case QuestionPassed():
+                return "passed"
+            case QuestionReopened():
+                return "reopened"
+            case TakenBack():
+                return "taken back"
+            case RoundPlanned():
+                return "round planned"
             case AnswerStored():
                 return self._classify_answer(event)
             case RoundOver():
@@ -136,6 +152,9 @@ class AskingBase(Machine[Event, Command]):
         found = any(event.view.keys[row] in self.pool for row in event.selection.rows)
         return "selection" if found else "empty selection"
 
+    def _classify_stored(self, _: QuestionsStored) -> str:
+        return "questions stored"
+
     def _classify_answer(self, event: AnswerStored) -> str:
         action = event.event.action
         if event.status not in ("stored", "late") and (action not in PASSES or event.status != "duplicate"):
@@ -148,8 +167,7 @@ class AskingBase(Machine[Event, Command]):
         if not askable:
             if len(self.pool):
                 return "all cooling"
-            starved = self.here.any_source and self._is_silent(at) and at >= self._starved_at
-            return "starved" if starved else "tick"
+            return "starved" if self._is_starved(at) else "tick"
         if self.pool.scored() >= self.rules.pool_size:
             return "pool full"
         if self._nobody_scores(at) and len(self.pool) >= self.rules.pool_size:
@@ -157,6 +175,9 @@ class AskingBase(Machine[Event, Command]):
         if self.here.sources_ended and not self.intake.waiting:
             return "sources ended"
         return "sources silent" if self._is_silent(at) else "tick"
+
+    def _is_starved(self, at: float) -> bool:
+        return self.here.any_source and self._is_silent(at) and at >= self._starved_at
 
     def _is_unscored(self, at: float) -> bool:
         """Candidates wait for scores that nobody gives."""
@@ -215,11 +236,15 @@ class AskingBase(Machine[Event, Command]):
 
     # --- asking
 
-    def _question(self, event: SelectionMade, row: int, key: str, away: bool) -> AskedQuestion:
-        sample = self.pool[key]
+    def _question(self, event: SelectionMade, row: int, sample: PoolSample, away: bool) -> AskedQuestion:
         question_id = f"{derived_seed(self._name, self.selections, row):016x}"
         stale = away or sample.model_version != self.model_version
-        return question_of(event, row, sample, id=question_id, round=self.round + 1, pool=len(self.pool), stale=stale)
+        asked_in, there = self._next_round(), len(self.pool)
+        return question_of(event, row, sample, id=question_id, round=asked_in, pool=there, stale=stale)
+
+    def _next_round(self) -> int:
+        """The first that may train on what is asked now."""
+        return self.round + 1
 
     def _diversify(self, event: Tick) -> list[Command]:
         self._starved_at = event.at + self.rules.source_timeout_s

@@ -27,6 +27,11 @@ class AskingRules:
     refresh_timeout_s: float = 5.0
     label_budget: int | None = None
     """Never ask beyond so many labels."""
+    queue_size: int = 10
+    """Questions kept open by a machine that asks all the time."""
+    round_labels: int | None = 5
+    """Such a machine wants a round after so many changes of labels; None: by time."""
+    round_s: float = 60.0
 
 
 # --- events -------------------------------------------------------------------------------------------------------
@@ -160,6 +165,13 @@ class TakenBack:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundPlanned:
+    """The labels of the round that was wanted are fixed and in the store."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class RoundOver:
     """Training is done with the labels it was given; `round` None: there was nothing to train on."""
 
@@ -194,6 +206,11 @@ Event = (
     | SelectionMade
     | QuestionsStored
     | AnswerStored
+    | QuestionResolved
+    | QuestionPassed
+    | QuestionReopened
+    | TakenBack
+    | RoundPlanned
     | RoundOver
     | ModelStands
     | Tick
@@ -297,6 +314,8 @@ Command = (
     Select
     | StoreQuestions
     | SendQuestions
+    | OpenQuestions
+    | TakeBack
     | CloseQuestions
     | SendReceipt
     | Refresh
