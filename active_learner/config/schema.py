@@ -94,10 +94,22 @@ class TrainerConfig(Section):
     pool_capacity: Positive | None = Field(
         None, description="beyond it the least uncertain sample is evicted; None: ten times pool_size"
     )
-    query_size: Positive = Field(5, description="samples asked at once (the acquisition batch)")
+    query_size: Positive = Field(5, description="samples asked at once (the acquisition batch) with round_when: batch")
     initial_labels: Annotated[int, Field(ge=0)] = Field(
         0, description="asked at random before the strategy is trusted; 0: the strategy asks from the start"
     )
+    round_when: Literal["batch", "labels", "time"] = Field(
+        "batch",
+        description="batch: ask query_size, wait for all of them, train, ask again; labels, time: ask all the time, and train by "
+        "round_labels or round_s",
+    )
+    round_labels: Positive = Field(
+        5, description="with round_when: labels, a round is made every so many new, revised or retracted labels"
+    )
+    round_s: Seconds = Field(
+        60.0, description="with round_when: time, a round is made every so many seconds, if a label has changed"
+    )
+    queue_size: Positive = Field(10, description="questions kept open unless round_when is batch")
     epochs: Positive = Field(10, description="times that a round goes through all labels")
     batch_size: Positive = Field(20, description="labels in a step; the last batch of an epoch may be smaller")
     loss: str = Field(
@@ -117,7 +129,9 @@ class TrainerConfig(Section):
         0.0,
         description="so much less accuracy (or more loss, where there is none) than the last promoted round is not worse",
     )
-    label_timeout_s: Seconds | None = Field(None, description="train on what came after that long; None: wait for ever")
+    label_timeout_s: Seconds | None = Field(
+        None, description="with round_when: batch, train on what came after that long; None: wait for ever"
+    )
     skip_cooldown_s: Seconds = Field(30.0, description="a sample that all skipped is not asked again for that long")
     source_timeout_s: Seconds = Field(10.0, description="nothing new for that long: ask with what there is")
     refresh_timeout_s: Seconds = Field(

@@ -15,6 +15,7 @@ import numpy as np
 
 from active_learner.core import asking_events as told
 from active_learner.core.asking_base import RANDOM, AskingBase
+from active_learner.core.pool import packed
 from active_learner.core.records import AskedQuestion, Features, SampleSpec, canonical, content_key
 from active_learner.core.seeds import derived_seed
 from active_learner.services.label_book import LabelBook
@@ -189,7 +190,9 @@ class AskingShell:
         self._spawn(self.save_pool())
 
     async def save_pool(self) -> None:
-        await self._book.save_pool(self.machine.pool.dump())
+        snapshot = self.machine.pool.snapshot()
+        packing = asyncio.get_running_loop().run_in_executor(None, packed, snapshot)
+        await self._book.save_pool(await packing)
 
 
 def _fit_rows(features: Features, spec: SampleSpec) -> tuple[tuple[int, ...], Features, str]:

@@ -50,6 +50,10 @@ class History:
     pool: bytes | None
     untrained: bool
     """There are labels that the last plan did not have, or had with another value."""
+    changes: int = 0
+    """Labels that the last plan did not have or had with another value, and those that it had and that are gone."""
+    given_up: tuple[AskedQuestion, ...] = ()
+    """Closed and without a label: their samples may be asked again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,20 +158,23 @@ class LabelBook:
         reach("trainer.term_before_commit")
         term = store.next_term()  # first of all: from now on nobody else writes what is read here
         reach("trainer.term_after_commit")
-        labels, plans = store.labels(), store.plans()
-        open_questions = self._still_open({label.key for label in labels})
-        self._features.update((question.key, question.features) for question, _ in store.questions())
+        labels, plans, questions = store.labels(), store.plans(), store.questions()
+        values = {label.key: label.value for label in labels}
+        open_questions = self._still_open({*values})
+        self._features.update((question.key, question.features) for question, _ in questions)
         self._features.update((label.key, label.features) for label in labels)
         trained = dict(zip(plans[-1][0].rows, plans[-1][0].values, strict=True)) if plans else {}
         return History(
             run=store.run,
             term=term,
-            labeled=frozenset(label.key for label in labels),
+            labeled=frozenset(values),
             open_questions=open_questions,
             skipped=self._skips({question.id for question in open_questions}),
             plans=tuple(plans),
             pool=store.load_pool(),
-            untrained=any(trained.get(label.key) != label.value for label in labels),
+            untrained=any(trained.get(key) != value for key, value in values.items()),
+            changes=sum(trained.get(key) != values.get(key) for key in {*trained, *values}),
+            given_up=tuple(question for question, why in questions if why and question.key not in values),
         )
 
     def _still_open(self, labeled: set[str]) -> tuple[AskedQuestion, ...]:

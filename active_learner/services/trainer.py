@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from active_learner.config.schema import Config
 from active_learner.core import asking_events, training_events
-from active_learner.core.asking import AskingMachine
-from active_learner.core.asking_events import AskingRules
+from active_learner.core.asking_base import AskingBase
 from active_learner.core.measures import Reading
 from active_learner.core.pool import Pool
 from active_learner.core.promotion import Gate
@@ -24,6 +23,7 @@ from active_learner.core.records import RoundResult, SampleSpec
 from active_learner.core.training import TrainingMachine
 from active_learner.losses.base import Loss
 from active_learner.peer import Peer
+from active_learner.services.asking_machines import asking_machine
 from active_learner.services.asking_shell import AskingShell
 from active_learner.services.dead_letters import FILE as DEAD_LETTERS
 from active_learner.services.dead_letters import DeadLetters
@@ -140,19 +140,7 @@ class Trainer(Service):
             accept_rollback=parts.accept_rollback,
             jitter=jitter,
         )
-        unfinished = bool(history.plans) and history.plans[-1][1] is None
-        asking = AskingMachine(
-            _rules(config, parts.goals),
-            pool,
-            name=self._name(history),
-            at=_now(),
-            labeled=history.labeled,
-            open_questions=history.open_questions,
-            skipped=history.skipped,
-            round=history.plans[-1][0].round if history.plans else 0,
-            model_version=history.plans[-1][0].last_step if history.plans else 0,
-            holding=unfinished or (history.untrained and not history.open_questions),
-        )
+        asking = asking_machine(config, parts.goals, pool, history, self._name(history), _now())
         self._board = StatusBoard(history.run, asking, training)
         for result in self._results:
             self._board.ended(result)
@@ -163,7 +151,7 @@ class Trainer(Service):
         fresh = f"-{os.urandom(4).hex()}" if self._parts.accept_rollback else ""
         return f"{history.run[:8]}-{history.term}{fresh}"
 
-    def _connect(self, history: History, asking: AskingMachine, training: TrainingMachine) -> None:
+    def _connect(self, history: History, asking: AskingBase, training: TrainingMachine) -> None:
         parts, config = self._parts, self._parts.config
         rooms = config.rooms
         outside = Surroundings(self._peer.send, self._note, self._spawn, self.fail)
@@ -184,6 +172,7 @@ class Trainer(Service):
             parts.load_loss or (lambda _: parts.loss),
             parts.held_out,
             outside=outside,
+            on_plan=self._round_planned,
             on_ready=self._model_ready,
             on_result=self._keep_result,
         )
@@ -253,6 +242,9 @@ class Trainer(Service):
     def _want_round(self) -> None:
         self._training.handle(training_events.RoundWanted(_now()))
 
+    def _round_planned(self) -> None:
+        self._asking.handle(asking_events.RoundPlanned(_now()))
+
     def _model_ready(self, command: training_events.ModelReady | training_events.RoundEnded) -> None:
         if isinstance(command, training_events.ModelReady):
             self._asking.handle(asking_events.ModelStands(command.model_version, _now()))
@@ -303,21 +295,6 @@ class Trainer(Service):
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.fail(error)
-
-
-def _rules(config: Config, goals: Goals) -> AskingRules:
-    trainer = config.trainer
-    return AskingRules(
-        pool_size=trainer.pool_size,
-        query_size=trainer.query_size,
-        initial_labels=trainer.initial_labels,
-        clear_pool=trainer.pool_after_round == "clear",
-        label_timeout_s=trainer.label_timeout_s,
-        skip_cooldown_s=trainer.skip_cooldown_s,
-        source_timeout_s=trainer.source_timeout_s,
-        refresh_timeout_s=trainer.refresh_timeout_s,
-        label_budget=goals.labels,
-    )
 
 
 def _now() -> float:

@@ -61,7 +61,7 @@ class TrainingSettings:
 
 
 class TrainingShell:
-    """`on_ready` gets ModelReady and RoundEnded; `on_result(result, predictions)` is awaited before a round counts as ended."""
+    """`on_plan` is called when the labels of a round are fixed, before any later answer is told. `on_ready` gets ModelReady and RoundEnded; `on_result(result, predictions)` is awaited before a round counts as ended."""
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class TrainingShell:
         held_out: tuple[Array, Array] | None,
         *,
         outside: Surroundings,
+        on_plan: Callable[[], None] = lambda: None,
         on_ready: Callable[[told.ModelReady | told.RoundEnded], None],
         on_result: Callable[[RoundResult, Array | None], Awaitable[None]],
     ) -> None:
@@ -79,7 +80,7 @@ class TrainingShell:
         self._settings, self._book, self._held_out = settings, book, held_out
         self._load_loss, self._losses = load_loss, dict[str, Loss]()
         self._say, self._note, self._spawn, self._fail = outside.say, outside.note, outside.spawn, outside.fail
-        self._on_ready, self._on_result = on_ready, on_result
+        self._on_plan, self._on_ready, self._on_result = on_plan, on_ready, on_result
         self._pump = Pump(machine, self._do, outside.fail)
         self.step_times = Histogram()
         self._applied_at: float | None = None
@@ -157,6 +158,8 @@ class TrainingShell:
 
         async def make() -> None:
             plan = await self._book.make_plan(template)
+            if plan is not None:
+                self._on_plan()
             self.handle(told.NothingToTrain() if plan is None else told.PlanCommitted(plan, _now()))
 
         self._spawn(make())
