@@ -42,6 +42,9 @@ from active_learner.core.rounds import Rounds
 SAVE_POOL_S = 30.0
 """Least time between two savings of the pool: one of 10,000 samples is megabytes, and answers wait behind it."""
 
+ANEW_S = 1.0
+"""Least time between two choices of the whole queue: when a round takes milliseconds, nobody gains by more."""
+
 RERANKED = "re-ranked"
 
 
@@ -109,8 +112,8 @@ class QueueMachine(AskingBase):
         self.rounds = Rounds(rules.round_labels, rules.round_s, at, changes=changes, under_way=under_way, due=due)
         self._has_begun = bool(open_questions)
         self._chosen: tuple[AskedQuestion, ...] = ()
-        self._is_anew = False
-        self._anew_by = float("inf")
+        self._is_anew = self._is_behind = False
+        self._anew_by, self._anew_from = float("inf"), at
         self._save_at = self._tell_at = at
 
     def unanswered(self) -> tuple[AskedQuestion, ...]:
@@ -137,7 +140,7 @@ class QueueMachine(AskingBase):
         askable = self._room() > 0 and self._askable(at) > 0
         if askable and not len(self.queue):
             return "room"
-        if self._anew_by < float("inf") and not self.intake.refreshing:
+        if self._anew_by < float("inf") and not self.intake.refreshing and at >= self._anew_from:
             return "rescored"
         if at >= self._anew_by:
             return "scores late"
@@ -187,13 +190,15 @@ class QueueMachine(AskingBase):
 
     def _choose_anew(self, event: Tick) -> list[Command]:
         """What is open and what is in the pool compete for all places; what is held will keep its place."""
-        self._anew_by = float("inf")
+        self._anew_by, self._anew_from = float("inf"), event.at + ANEW_S
+        rescoring = self._rescore(event.at) if self._is_behind else []
         if not self._most() or len(self.labeled) < self.rules.initial_labels:
-            return []
+            return rescoring
         self._is_anew = True
-        return [self._choice(event.at, self._most(), "", self.queue.samples)]
+        return [self._choice(event.at, self._most(), "", self.queue.samples), *rescoring]
 
     def _choose_by_older(self, event: Tick) -> list[Command]:
+        self.intake.abandon_refresh()
         note = Note("warning", "scores of the new model are missing: asking by those there are")
         return [note, *self._choose_anew(event)]
 
@@ -337,10 +342,20 @@ class QueueMachine(AskingBase):
         return self._model_stands(event)
 
     def _model_stands(self, event: ModelStands | RoundOver) -> list[Command]:
-        """Its scores are awaited; a wait that began for an earlier model is not prolonged."""
+        """Its scores are asked for when those under way are in: when models come faster than scores, the latter still come."""
         is_new = event.model_version != self.model_version
         self.model_version = event.model_version
+        if self.intake.refreshing:
+            self._is_behind = True
+            return []
+        rescoring = self._rescore(event.at)
+        if is_new:
+            self._anew_by = event.at + self.rules.refresh_timeout_s
+        return rescoring
+
+    def _rescore(self, at: float) -> list[Command]:
+        self._is_behind = False
         refreshes = self.intake.refresh(self.model_version)
-        if is_new or refreshes:
-            self._anew_by = min(self._anew_by, event.at + self.rules.refresh_timeout_s)
+        if refreshes:
+            self._anew_by = at + self.rules.refresh_timeout_s
         return list(refreshes)

@@ -309,9 +309,33 @@ def test_the_scores_of_a_new_model_are_not_waited_for_for_ever() -> None:
     one.handle(a.RoundOver(1, 20, 5.0))
     assert one.handle(a.Tick(5.0)) == []
     one.handle(a.RoundOver(2, 40, 9.0))
-    note, select = one.handle(a.Tick(5.0 + RULES.refresh_timeout_s))
+    note, select, *refreshes = one.handle(a.Tick(5.0 + RULES.refresh_timeout_s))
+    assert [type(command) for command in refreshes] == [a.Refresh, a.Refresh]
     assert isinstance(note, a.Note)
     assert isinstance(select, a.Select)
+
+
+def test_models_that_come_faster_than_their_scores_are_scored_one_after_the_other() -> None:
+    one, _ = asking()
+    first = one.handle(a.RoundOver(1, 20, 5.0))
+    assert one.handle(a.RoundOver(2, 40, 5.1)) == []
+    for refresh in first:
+        assert isinstance(refresh, a.Refresh)
+        one.handle(scores(refresh.id, *[0.9] * len(refresh.features), version=20, at=5.2))
+    select, *second = one.handle(a.Tick(5.2))
+    assert isinstance(select, a.Select)
+    assert [type(command) for command in second] == [a.Refresh, a.Refresh]
+
+
+def test_the_queue_is_not_chosen_anew_all_the_time() -> None:
+    one, questions = asking()
+    trained(one, 1, 5.0, rescored={}, version=20)
+    (select,) = one.handle(a.Tick(5.0))
+    stored(one, selected(one, select, 5.0), 5.0)
+    one.handle(a.TakenBack(tuple(question.id for question in questions), 5.0))
+    trained(one, 2, 5.1, rescored={}, version=40)
+    assert one.handle(a.Tick(5.9)) == []
+    assert [type(command) for command in one.handle(a.Tick(6.0))] == [a.Select]
 
 
 def test_the_same_model_again_changes_nothing() -> None:
