@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from queue import Empty
 from typing import Any
 
@@ -49,6 +50,18 @@ def broker_process() -> Iterator[tuple[int, int]]:
     with _until_ended(process):
         _wait_for_port(port)
         yield port, process.pid
+
+
+@contextlib.contextmanager
+def programs(config: Path, commands: Sequence[str]) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Our programs of one experiment, each as a user starts it, in that order."""
+    with contextlib.ExitStack() as stack:
+        started: dict[str, subprocess.Popen[bytes]] = {}
+        for command in commands:
+            process = subprocess.Popen([*PROGRAM, command, str(config)], stdout=subprocess.DEVNULL)
+            started[command] = process
+            stack.enter_context(_until_ended(process))
+        yield started
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 QUICK = ("start", "relay", "roundtrip", "step")
 """What `all` runs: under three minutes on two cores."""
-NAMES = (*QUICK, "slow", "demo", "breeding", "listener", "recovery", "all")
+NAMES = (*QUICK, "slow", "demo", "breeding", "listener", "recovery", "waiting", "all")
 
 
 @click.command("bench")
@@ -31,7 +31,8 @@ def command(name: str, seeds: int, rounds: int | None, json_file: Path | None) -
     step over the wire, in process, and by swergio. slow: what members that do not read cost the others. demo: labels to
     90 % on digits, asked by margin and at random. breeding: generations a second of the evolution, and of DEAP when it is
     installed. listener: what the simulated listener rates, and how well it is learned. recovery: from kill -9 to the next
-    useful message, each process; --rounds: kills of each. all: the first four. A missed goal does not change the exit code.
+    useful message, each process; --rounds: kills of each. waiting: what a labeler waits for while the trainer trains without
+    pause, with a pool of 10,000. all: the first four. A missed goal does not change the exit code.
     """
     from active_learner.bench import facts
 
