@@ -50,6 +50,8 @@ class Pool:
         """In the order of arrival."""
         self._sorted: list[str] = []
         """The keys, rising."""
+        self._order: NDArray[Any] | None = None
+        """Their rows; None: to be made anew."""
         self._free: list[int] = []
         self._features: Features | None = None
         self._probabilities = np.empty((0, classes), np.float32)
@@ -89,6 +91,7 @@ class Pool:
         self._probabilities[row], self._versions[row], self._uncertainty[row] = np.nan, UNSCORED, 1.0
         self._rows[key] = row
         insort(self._sorted, key)
+        self._order = None
         return True
 
     def _check(self, features: Features) -> None:
@@ -128,12 +131,16 @@ class Pool:
 
     def _drop(self, key: str) -> None:
         self._free.append(self._rows.pop(key))
-        del self._sorted[bisect_left(self._sorted, key)]
+        place = bisect_left(self._sorted, key)
+        del self._sorted[place]
+        if self._order is not None:
+            self._order = np.delete(self._order, place)
 
     def clear(self) -> None:
         self._free.extend(self._rows.values())
         self._rows.clear()
         self._sorted.clear()
+        self._order = None
 
     def evict(self) -> int:
         """Bring it back to the capacity; returns how many went."""
@@ -156,7 +163,7 @@ class Pool:
 
     def outdated(self, model_version: int) -> tuple[list[str], Features]:
         """Samples without a score of that model, the most uncertain first: keys and features."""
-        rows = self._in_order(self._sorted)
+        rows = self._sorted_rows()
         old = np.flatnonzero(self._versions[rows] != model_version)
         order = old[np.argsort(-self._uncertainty[rows[old]], kind="stable")]
         return [self._sorted[place] for place in order], self._features_of(rows[order])
@@ -168,13 +175,17 @@ class Pool:
         """The arrays that a strategy sees, keys rising; those of `beside`, a pool of other samples, among them."""
         left_out = set(without)
         keys = [key for key in self._sorted if key not in left_out] if left_out else self._sorted
-        own = self._view_of(keys)
+        own = self._view_of(keys, self._in_order(keys) if left_out else self._sorted_rows())
         if beside is None or not len(beside):
             return own
         return own.merged(beside.view(without=left_out)) if keys else beside.view(without=left_out)
 
-    def _view_of(self, keys: Sequence[str]) -> PoolView:
-        rows = self._in_order(keys)
+    def _sorted_rows(self) -> NDArray[Any]:
+        if self._order is None:
+            self._order = self._in_order(self._sorted)
+        return self._order
+
+    def _view_of(self, keys: Sequence[str], rows: NDArray[Any]) -> PoolView:
         return PoolView(
             keys=tuple(keys),
             features=self._features_of(rows),
@@ -190,7 +201,7 @@ class Pool:
 
     def snapshot(self) -> PoolView:
         """A copy of the whole pool in the order of arrival, for `packed`."""
-        return self._view_of(list(self._rows))
+        return self._view_of(list(self._rows), self._in_order(self._rows))
 
     def dump(self) -> bytes:
         """The whole pool as an npz, in the order of arrival."""

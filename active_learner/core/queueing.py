@@ -45,6 +45,9 @@ SAVE_POOL_S = 30.0
 ANEW_S = 1.0
 """Least time between two choices of the whole queue: when a round takes milliseconds, nobody gains by more."""
 
+FILL_SHARE = 4
+"""The queue is filled up when a fourth of it is missing: each filling is a commit, and answers wait behind it."""
+
 RERANKED = "re-ranked"
 
 
@@ -137,7 +140,7 @@ class QueueMachine(AskingBase):
         return asking
 
     def _classify_asking(self, at: float) -> str:
-        askable = self._room() > 0 and self._askable(at) > 0
+        askable = self._room() >= max(1, self._most() // FILL_SHARE) and self._askable(at) > 0
         if askable and not len(self.queue):
             return "room"
         if self._anew_by < float("inf") and not self.intake.refreshing and at >= self._anew_from:
@@ -146,7 +149,7 @@ class QueueMachine(AskingBase):
             return "scores late"
         if askable:
             return "room"
-        return self._classify_dry(at) if self._room() > 0 and not len(self.queue) else "tick"
+        return "tick" if len(self.queue) or not self._room() else self._classify_dry(at)
 
     def _classify_dry(self, at: float) -> str:
         """Nothing is open, and nothing can be asked now."""
