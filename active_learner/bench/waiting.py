@@ -98,10 +98,10 @@ def taught(samples: Any) -> Any:
 
 
 def _trained(metrics: Path, waits: Waits) -> tuple[int, float]:
-    """Rounds that were over between the first answer and the last, and their share of that time."""
+    """Rounds that were over between the first answer and the last, and their share of the time until the last of them."""
     lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     during = [line for line in lines if waits.begun <= line["at"] <= waits.ended]
-    return len(during), sum(line["seconds"] for line in during) / (waits.ended - waits.begun)
+    return len(during), sum(line["seconds"] for line in during) / (during[-1]["at"] - waits.begun) if during else 0.0
 
 
 def _row(number: int, one: Waits) -> tuple[str, ...]:

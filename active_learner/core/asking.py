@@ -132,13 +132,9 @@ class AskingMachine(AskingBase):
     # --- who is here
 
     def _labeler_here(self, event: LabelerHere) -> list[Command]:
-        self.here.labelers.add(event.name)
+        super()._labeler_here(event)
         questions = self.batch.unanswered() if self.phase == "asking" else ()
         return [SendQuestions(questions, event.name)] if questions else []
-
-    def _labeler_away(self, event: LabelerHere) -> list[Command]:
-        self.here.labelers.discard(event.name)
-        return []
 
     # --- asking
 

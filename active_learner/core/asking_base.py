@@ -211,6 +211,14 @@ class AskingBase(Machine[Event, Command]):
             self.here.source_left(event.session)
         return []
 
+    def _labeler_here(self, event: LabelerHere) -> list[Command]:
+        self.here.labelers.add(event.name)
+        return []
+
+    def _labeler_away(self, event: LabelerHere) -> list[Command]:
+        self.here.labelers.discard(event.name)
+        return []
+
     def _evaluator_moved(self, event: EvaluatorHere) -> list[Command]:
         self.here.evaluator(event.here, event.at)
         return []

@@ -8,7 +8,7 @@ from __future__ import annotations
 class Rounds:
     """Due every `labels` changes (answers, revisions, retractions), or, when that is None, `seconds` after the last plan.
 
-    `changes` since that plan. `under_way`: a round is wanted or trains. `due`: one was due in an earlier trainer.
+    `changes` since that plan. `under_way`: a round is wanted or trains. `due`: one is, if there are changes, whatever the rule says.
     """
 
     def __init__(
@@ -16,7 +16,7 @@ class Rounds:
     ) -> None:
         self._labels, self._seconds = labels, seconds
         self._planned_at = at
-        self._is_overdue = due
+        self._is_overdue = due and changes > 0
         self.changes = changes
         self.under_way = under_way
 

@@ -25,6 +25,7 @@ from active_learner.losses.base import Loss
 from active_learner.peer import Peer
 from active_learner.services.asking_machines import asking_machine
 from active_learner.services.asking_shell import AskingShell
+from active_learner.services.broadcast_shell import BroadcastShell
 from active_learner.services.dead_letters import FILE as DEAD_LETTERS
 from active_learner.services.dead_letters import DeadLetters
 from active_learner.services.goals import Goals, result_line
@@ -176,7 +177,8 @@ class Trainer(Service):
             on_ready=self._model_ready,
             on_result=self._keep_result,
         )
-        self._asking = AskingShell(
+        shell = AskingShell if config.trainer.round_when == "batch" else BroadcastShell
+        self._asking = shell(
             asking,
             parts.spec,
             config.seed,

@@ -567,3 +567,9 @@ def test_batches_that_wait_are_bounded_in_bytes_too_but_one_always_fits(monkeypa
         one.handle(candidates(f"c{number}", number))
         assert one.intake.waiting == 1
     assert one.intake.counters["dropped_unscored"] == 2
+
+
+def test_that_the_labels_of_a_round_are_fixed_changes_nothing_for_a_batch() -> None:
+    one = machine()
+    assert one.handle(a.RoundPlanned(1.0)) == []
+    assert one.phase == "collecting"

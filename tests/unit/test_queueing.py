@@ -160,6 +160,14 @@ def test_scores_that_nobody_waits_for_are_counted_and_refused_candidates_told() 
     assert isinstance(note, a.Note)
 
 
+def test_who_is_here_is_known() -> None:
+    one = machine()
+    assert one.handle(a.LabelerHere("ann", True, 0.0)) == []
+    assert one.here.labelers == {"ann"}
+    assert one.handle(a.LabelerHere("ann", False, 0.0)) == []
+    assert not one.here.labelers
+
+
 def test_an_empty_choice_is_made_again() -> None:
     one = machine()
     fill(one, 1, 2, 3, 4)
