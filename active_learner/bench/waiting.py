@@ -82,6 +82,7 @@ def prepared(folder: Path, pool: int) -> Path:
         "name": f"waiting-{uuid.uuid4().hex[:8]}",
         "run_dir": str(folder / "run"),
         "broker": {"address": free_address()},
+        "sample": {"classes": CLASSES},
         "source": {"kind": "dataset", "path": str(folder / "samples.npz"), "batch": 512},
         "evaluator": {"network": "active_learner.examples.torch_networks:digits"},
         "trainer": {**TRAINER, "pool_size": pool, "pool_capacity": pool + SPARE},

@@ -76,6 +76,6 @@ def asked_and_answered(folder: Path) -> tuple[list[AskedQuestion], list[Label]]:
     store = open_store(config.store.url, folder)
     store.open(config.name, sample.resolve(config), read_only=True)
     try:
-        return [question for question, _ in store.questions()], store.labels()
+        return store.asked(), store.labels()
     finally:
         store.close()

@@ -36,7 +36,7 @@ from active_learner.core.asking_events import (
 )
 from active_learner.core.open_queue import OpenQueue
 from active_learner.core.pool import Pool, PoolSample
-from active_learner.core.records import AskedQuestion
+from active_learner.core.records import RERANKED, AskedQuestion
 from active_learner.core.rounds import Rounds
 
 SAVE_POOL_S = 30.0
@@ -47,8 +47,6 @@ ANEW_S = 1.0
 
 FILL_SHARE = 4
 """The queue is filled up when a fourth of it is missing: each filling is a commit, and answers wait behind it."""
-
-RERANKED = "re-ranked"
 
 
 class QueueMachine(AskingBase):

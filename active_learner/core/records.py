@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 Features = NDArray[Any]
 
+RERANKED = "re-ranked"
+"""Why a question was closed that nobody had before him: others mattered more by then."""
+
 
 @dataclass(frozen=True, slots=True)
 class SampleSpec:

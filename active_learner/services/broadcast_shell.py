@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 from active_learner.core import asking_events as told
-from active_learner.core.records import AskedQuestion
+from active_learner.core.records import RERANKED, AskedQuestion
 from active_learner.services.asking_shell import AskingShell
 
 AGAIN_S = 5.0
@@ -64,7 +64,7 @@ class BroadcastShell(AskingShell):
     def _take_back(self, command: told.TakeBack) -> None:
         shown = list(self._open)[:SHOWN]
         ids = tuple(question for question in command.ids if question in self._open and question not in shown)
-        self._close_questions(told.CloseQuestions(ids, "re-ranked"))
+        self._close_questions(told.CloseQuestions(ids, RERANKED))
         self.handle(told.TakenBack(ids, asyncio.get_running_loop().time()))
 
     def _close_questions(self, command: told.CloseQuestions) -> None:

@@ -298,8 +298,8 @@ class LabelBook:
         return await self.persist(lambda: agreement(enumerate(self._store.events(), start=1)))
 
     async def report(self) -> tuple[list[AskedQuestion], list[Any]]:
-        """Questions in the order of asking, and labels: what a report shows."""
-        return await self.run(lambda: ([question for question, _ in self._store.questions()], self._store.labels()))
+        """Questions that were not taken back, in the order of asking, and labels: what a report shows."""
+        return await self.run(lambda: (self._store.asked(), self._store.labels()))
 
 
 def _event(answer: Answer, key: str) -> LabelEvent:

@@ -14,7 +14,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
 
-from active_learner.core.records import AskedQuestion, Features, Label, LabelEvent, Plan, RoundResult, SampleSpec
+from active_learner.core.records import (
+    RERANKED,
+    AskedQuestion,
+    Features,
+    Label,
+    LabelEvent,
+    Plan,
+    RoundResult,
+    SampleSpec,
+)
 
 
 class Stored(StrEnum):
@@ -103,6 +112,11 @@ class Store(ABC):
     @abstractmethod
     def questions(self) -> list[tuple[AskedQuestion, str]]:
         """All, in the order of asking, each with "" (open) or why it was closed."""
+
+    def asked(self) -> list[AskedQuestion]:
+        """Those of `questions` that were not taken back for others before anybody answered."""
+        labeled = {label.question for label in self.labels()}
+        return [question for question, why in self.questions() if why != RERANKED or question.id in labeled]
 
     @abstractmethod
     def commit_event(self, event: LabelEvent) -> Stored:

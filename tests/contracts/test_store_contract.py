@@ -309,6 +309,15 @@ def test_closed_questions_keep_their_first_reason(make: Make) -> None:
         again.close_questions(["q2"], "")
 
 
+def test_questions_that_were_taken_back_unseen_are_not_among_the_asked(store: Store) -> None:
+    store.commit_questions([asked("q1", 1.0), asked("q2", 2.0), asked("q3", 3.0), asked("q4", 4.0)])
+    store.close_questions(["q1", "q2"], "re-ranked")
+    store.close_questions(["q3"], "skipped")
+    store.commit_event(said(1))
+    assert [question.id for question in store.asked()] == ["q1", "q3", "q4"]
+    assert len(store.questions()) == 4
+
+
 # --- answers to what was never asked
 
 

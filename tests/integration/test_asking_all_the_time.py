@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from active_learner.bench import waiting
 from active_learner.config import loading
 from active_learner.config.sample import resolve
 from active_learner.stores import open_store
@@ -124,3 +126,9 @@ def test_by_time_rounds_begin_no_sooner_than_configured(by_hand: Callable[..., H
     lines = [json.loads(line) for line in (hand.run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     began = [line["at"] - line["seconds"] for line in lines]
     assert all(later - sooner >= 0.9 for sooner, later in pairwise(began)), began
+
+
+def test_the_benchmark_of_waiting_finds_every_next_question_there() -> None:
+    waits = asyncio.run(waiting.measured(answers=60, pool=300))
+    assert (len(waits.receipts), waits.missing) == (60, 0)
+    assert waits.rounds > 0

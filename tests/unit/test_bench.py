@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from active_learner.bench import demo, facts, load, slow, step, step_task
+from active_learner.bench import demo, facts, load, slow, step, step_task, waiting
 from active_learner.bench.arms import Arm, run_command
 from active_learner.bench.outcome import NO_SWERGIO, Goal, Outcome, times
+from active_learner.bench.quick_labeler import Waits
 from active_learner.errors import ActiveLearnerError
 from active_learner.results.comparison import table
 from active_learner.results.metrics import RoundMetrics
@@ -145,3 +146,17 @@ def test_a_run_in_which_a_session_was_lost_is_made_again_and_not_for_ever() -> N
     with pytest.raises(load.SessionLost):
         slow.steady(run, attempts=2)
     assert len(attempts) == 5
+
+
+def waits(p99_s: float = 0.02, missing: int = 0, training: float = 0.95) -> Waits:
+    return Waits([0.005] * 97 + [p99_s] * 3, missing, 0.0, 0.0, 10.0, 5, training)
+
+
+def test_goals_of_waiting_are_of_the_worst_run() -> None:
+    assert [goal.met for goal in waiting.goals([waits(), waits()])] == [True] * 3
+    told = [goal.told() for goal in waiting.goals([waits(), waits(0.06, 2, 0.5)])]
+    assert told == [
+        "MISSED  the next question is always there: missing 2 times in 200",
+        "MISSED  receipt p99 under 50 ms: 60.0 ms",
+        "MISSED  training without pause: 50% of the time",
+    ]
