@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from active_learner.core.asking_base import RANDOM, AskingBase
 from active_learner.core.pool import packed
 from active_learner.core.records import AskedQuestion, Features, SampleSpec, canonical, content_key
 from active_learner.core.seeds import derived_seed
+from active_learner.core.turns import Turns
 from active_learner.services.label_book import LabelBook
 from active_learner.services.pump import Pump, Surroundings
 from active_learner.strategies.base import QueryStrategy
@@ -36,6 +38,20 @@ from protocol.messages import (
 
 CANDIDATES_LIMIT = 8192
 """In one message. Each is hashed in the loop (about 4 us): more would let training wait."""
+
+ANSWERS_EACH = 128
+"""Of one sender, waiting for the store: about what a disk takes in the 0.2 s after which an outbox says them again."""
+
+ANSWERS_WAITING = 1024
+"""Of all, under 2 MB; more than that is said again by who keeps them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    answer: Answer
+    labeler: str
+    """The peer that said it."""
+    reply: Callable[[Message], object]
 
 
 class AskingShell:
@@ -62,6 +78,8 @@ class AskingShell:
         self._pump = Pump(machine, self._do, outside.fail)
         self._tick_is_due = False
         self._names: dict[int, str] = {}
+        self._turns = Turns[_Said](ANSWERS_EACH, ANSWERS_WAITING)
+        self._is_recording = False
         self.counters: Counter[str] = Counter()
         """Answers by what became of them."""
         self._does: dict[type[Any], Callable[[Any], None]] = {
@@ -110,19 +128,33 @@ class AskingShell:
         self.handle(told.ScoresHeard(message.re, message.model_version, message.probabilities, _now()))
 
     def answer_heard(self, answer: Answer, labeler: str, reply: Callable[[Message], object]) -> None:
-        """Commit, then say so. `labeler`: the peer that said it."""
+        """Commit, then say so, when it is its sender's turn. One that finds no place is left: without a receipt it is said
+        again. `labeler`: the peer that said it; what stands before a dot is its key, so that many names have one turn."""
+        if self._turns.add(labeler.partition(".")[0], _Said(answer, labeler, reply)) is not None:
+            self.counters["answers.deferred"] += 1
+        if not self._is_recording:
+            self._is_recording = True
+            self._spawn(self._record_all())
 
-        async def record() -> None:
-            outcome = await self._book.record(answer)
-            self.counters[f"answers.{outcome.status}"] += 1
-            self.counters["answers.quarantined"] += outcome.kept_aside
-            reply(AnswerReceipt(answer.id, answer.question, outcome.status, outcome.text))
-            if outcome.event is not None:
-                self.handle(
-                    told.AnswerStored(outcome.event, outcome.status, outcome.labeled, outcome.features, labeler, _now())
-                )
+    async def _record_all(self) -> None:
+        """One at a time: what else the store has to do (questions, plans) waits for one answer at most."""
+        while (said := self._turns.take()) is not None:
+            await self._record(said)
+        self._is_recording = False
 
-        self._spawn(record())
+    async def _record(self, said: _Said) -> None:
+        answer = said.answer
+        outcome = await self._book.record(answer)
+        self.counters[f"answers.{outcome.status}"] += 1
+        self.counters["answers.quarantined"] += outcome.kept_aside
+        said.reply(AnswerReceipt(answer.id, answer.question, outcome.status, outcome.text))
+        if outcome.event is not None:
+            stored = (outcome.event, outcome.status, outcome.labeled, outcome.features)
+            self.handle(told.AnswerStored(*stored, said.labeler, _now()))
+
+    def leave_answers(self) -> None:
+        """Of a stop: what is not begun gets no receipt, and is said to the next trainer."""
+        self.counters["answers.deferred"] += self._turns.clear()
 
     # --- commands
 

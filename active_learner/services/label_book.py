@@ -143,6 +143,10 @@ class LabelBook:
         """A higher one than any before."""
         return await self.persist(self._store.next_term)
 
+    def hurry(self, within_s: float) -> None:
+        """Of a stop: after that time nothing waits for another program's lock any more, it fails."""
+        self._store.hurry(asyncio.get_running_loop().time() + within_s)
+
     def _stop_renewing(self) -> None:
         if self._renewing is not None:
             self._renewing.cancel()

@@ -58,8 +58,8 @@ class RunFiles:
 
     async def report(self) -> str | None:
         """Draw report.html; returns why it could not be drawn: that must not fail a run that is kept."""
-        questions, labels = await self._book.report()
         try:
+            questions, labels = await self._book.report()
             await self._book.run(lambda: self._write_report(questions, labels))
         except Exception as error:  # anything: it is the last thing that a run does, and nothing depends on it
             return f"{type(error).__name__}: {error}"

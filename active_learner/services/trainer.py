@@ -47,6 +47,9 @@ LOG = logging.getLogger(__name__)
 TICK_S = 0.1
 """Deadlines are noticed that much late at most."""
 
+DRAIN_S = 1.0
+"""For commits that are under way at a stop, which has 2.5 s in all."""
+
 Array = NDArray[Any]
 
 
@@ -227,8 +230,7 @@ class Trainer(Service):
             await self._peer.close()
             return
         await self._peer.close("stopped")
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=1.0)
+        await self._drain()
         try:
             if not self._is_settled:  # refused: what is here is another trainer's
                 return
@@ -238,6 +240,16 @@ class Trainer(Service):
                 self._note("warning", f"no report: {problem}")
         finally:
             await self._book.close()
+
+    async def _drain(self) -> None:
+        """What is under way is waited for; not what waits itself, for its turn, for a disk or for another program."""
+        if self._is_built:
+            self._asking.leave_answers()
+        self._book.hurry(DRAIN_S)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=DRAIN_S)
+            for task in late:
+                task.cancel()
 
     # --- between the machines
 

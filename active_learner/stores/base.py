@@ -87,6 +87,9 @@ class Store(ABC):
     def renew(self) -> None:
         """The writer is at work; to be said about once a second. From any thread. Raises: LeaseHeld when it was replaced."""
 
+    def hurry(self, until: float) -> None:
+        """After `until` (of the monotonic clock) nothing waits for another program's lock any more. From any thread."""
+
     # --- questions and labels
 
     @abstractmethod

@@ -39,6 +39,8 @@ class SqlStore(Store):
         self._database: Database | None = None
         self._lock: WriterLock | None = None
         self._read_only = False
+        self._aside: frozenset[str] | None = None
+        """Ids of all that is in quarantine, once it is full: who goes on sending costs no more transactions."""
 
     # --- opening
 
@@ -169,6 +171,10 @@ class SqlStore(Store):
         if self._lock is not None:
             self._lock.renew()
 
+    def hurry(self, until: float) -> None:
+        if self._database is not None:
+            self._database.give_up_at = until
+
     # --- questions
 
     def commit_questions(self, questions: Sequence[AskedQuestion]) -> None:
@@ -257,14 +263,17 @@ class SqlStore(Store):
         self._chain.extend(connection, "said", sequence > before)
 
     def quarantine(self, event: LabelEvent) -> bool:
+        self._writing()
+        if self._aside is not None:
+            return event.id in self._aside
         table = self._tables.quarantine
         with self._change() as connection:
-            known = connection.execute(select(table.c.number).where(table.c.id == event.id)).scalar()
-            before = connection.execute(select(func.count()).select_from(table)).scalar_one()
-            if known is None and before < QUARANTINE_LIMIT:
+            there = frozenset(connection.execute(select(table.c.id)).scalars())
+            if event.id not in there and len(there) < QUARANTINE_LIMIT:
                 connection.execute(insert(table).values(forms.plain(event, "key")))
                 self._chain.extend(connection, "quarantined", table.c.id == event.id)
-        return known is not None or before < QUARANTINE_LIMIT
+        self._aside = there if len(there) >= QUARANTINE_LIMIT else None
+        return event.id in there or self._aside is None
 
     def quarantined(self) -> list[LabelEvent]:
         table = self._tables.quarantine.c

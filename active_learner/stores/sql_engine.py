@@ -6,7 +6,9 @@ Durable: write-ahead log with synchronous=FULL, so a commit is on the disk when 
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +21,9 @@ from active_learner.errors import DiskFailed, StoreError, WrongStore
 
 BUSY_TIMEOUT_S = 5.0
 """Long enough for a backup tool's look, short enough for a person that waits for the receipt."""
+
+LOOK_S = 0.1
+"""Between two looks whether a wait for another program has become pointless."""
 
 PRIMARY = 0xFF
 """Of an error code; the rest says more exactly what."""
@@ -38,10 +43,13 @@ class Database:
         self._engine = create_engine("sqlite+pysqlite://", creator=self._connector(read_only), poolclass=StaticPool)
         event.listen(self._engine, "begin", self._on_begin)
         self._failed: DiskFailed | None = None
+        self.give_up_at = math.inf
+        """Of the monotonic clock: after it no other program is waited for."""
         with self._told():
             self._connection = self._engine.connect()
             if not read_only:
                 self._write_again()
+                self._driver().execute(f"PRAGMA busy_timeout={LOOK_S * 1000:.0f}")
 
     def _connector(self, read_only: bool) -> Callable[[], sqlite3.Connection]:
         uri = f"{self._path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
@@ -58,13 +66,26 @@ class Database:
         return connect
 
     def _on_begin(self, connection: Connection) -> None:
-        connection.exec_driver_sql(self._begin)
+        """A writer's transaction has its lock from here on: this is where it waits for other programs."""
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                self._driver().execute(self._begin)
+            except sqlite3.OperationalError as error:
+                is_busy = error.sqlite_errorcode & PRIMARY == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() >= min(deadline, self.give_up_at):
+                    raise
+            else:
+                return
+
+    def _driver(self) -> sqlite3.Connection:
+        driver = self._connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        return driver
 
     def _write_again(self) -> None:
         """What a process read that ended by DiskFailed may be in memory only: a checkpoint brings it to the disk now."""
-        driver = self._connection.connection.driver_connection
-        assert driver is not None
-        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._driver().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import signal
@@ -105,3 +106,17 @@ def test_row_50_a_service_that_still_waits_for_the_broker_ends_at_once(hand: Han
     shell = hand.start(command)
     shell.wait_for("waiting for the broker")
     assert stopped(shell) < PROMISED_S + BUSY_S
+
+
+def test_row_50_a_trainer_whose_database_another_program_holds_ends_all_the_same(hand: Hand) -> None:
+    """It waits for it for a second, not for the five of a commit, and what it cannot keep is told."""
+    hand.broker()
+    shell = hand.start("serve", ready=True)
+    with contextlib.closing(sqlite3.connect(hand.run_dir / "labels.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        seconds = stopped(shell)
+    print(f"{seconds:.2f} s")
+    assert seconds < PROMISED_S + BUSY_S
+    assert "the pool is not kept" in shell.text
+    assert "locked" in shell.text
+    assert "gave up" not in shell.text

@@ -229,6 +229,22 @@ def test_row_40_another_programs_lock_stops_neither_the_loop_nor_an_answer(
     at_desk(tmp_path, work)
 
 
+def test_a_stop_does_not_wait_for_another_programs_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit would wait for it for an hour, and a new one no time at all once the stop is over."""
+    monkeypatch.setattr(sql_engine, "BUSY_TIMEOUT_S", 3600.0)
+
+    async def work(at: Desk) -> None:
+        with locked(tmp_path):
+            recording = asyncio.ensure_future(at.book.record(ANSWER))
+            at.book.hurry(0.2)
+            async with asyncio.timeout(30):
+                assert (await recording).status == "storage_full"
+                assert (await at.book.record(ANSWER)).status == "storage_full"
+        assert at.store.events() == []
+
+    at_desk(tmp_path, work)
+
+
 def test_row_28_a_book_whose_store_was_taken_over_says_so_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import resource
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -266,3 +267,11 @@ def test_names_that_look_like_sql_are_only_names(store: Store) -> None:
     store.commit_questions([QUESTION])
     store.commit_event(LabelEvent("x' OR '1'='1", "q1", KEY, name, 0, "answer", 1, 1.0))
     assert store.labels()[0].annotator == name
+
+
+def test_a_full_quarantine_costs_no_transaction(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("active_learner.stores.sql.QUARANTINE_LIMIT", 2)
+    strays = [replace(answer(), id=f"s{number}", question="?") for number in range(4)]
+    assert [store.quarantine(stray) for stray in strays[:3]] == [True, True, False]
+    monkeypatch.setattr(sql_engine.Database, "transaction", None)
+    assert [store.quarantine(stray) for stray in strays] == [True, True, False, False]
