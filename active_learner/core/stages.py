@@ -64,9 +64,14 @@ class Stages:
         for role, position in self._heard.items():
             self._heard[role] = replace(position, restorable=(*position.restorable, step))
 
-    def ahead_of(self, step: int) -> PositionHeard | None:
-        """One that has applied more."""
-        return next((position for position in self._heard.values() if position.applied > step), None)
+    def ahead_of(self, last: int) -> str:
+        """Who has applied more than that last step of all plans; "": nobody."""
+        ahead = next((position for position in self._heard.values() if position.applied > last), None)
+        if ahead is None:
+            return ""
+        return (
+            f"{ahead.role} stands at step {ahead.applied} of this run, the last plan in the store ends at step {last}"
+        )
 
     def can_reach(self, step: int) -> bool:
         """Every stage has a checkpoint of it, as far as is known."""

@@ -140,15 +140,14 @@ class TrainingMachine(Machine[Event, Command]):
         self._log = RoundLog({plan.round: result for plan, result in history if result is not None})
         self.applied = 0
         self.place: BatchPlace | None = None
-        self.stale = 0
-        self.resent = 0
-        self.refused = 0
+        self.stale = self.resent = self.refused = 0
         self.halt_reason = ""
         self._round_wanted = False
         self._ended_round: int | None = None
         self._unanswered: list[Command] = []
         self._due = Due(0.0, 0.0)
-        self._has_met = False
+        self._has_met, self._is_above = False, not accept_rollback
+        self._last_known = self.plans[-1].last_step if self.plans else 0  # before we met, nobody can have done more
         self._doubted = -1
         self.deadline = float("inf")
 
@@ -192,31 +191,29 @@ class TrainingMachine(Machine[Event, Command]):
 
     def _reconcile(self, event: PositionHeard) -> list[Command]:
         self.stages.hear(event)
-        last = self.plans[-1].last_step if self.plans else 0
+        last = self.plans[-1].last_step if self.plans and self._has_met else self._last_known
         ahead = self.stages.ahead_of(last)
-        if ahead is not None and not self._accept_rollback:
-            return self._end(
-                f"{ahead.role} stands at step {ahead.applied} of this run, the last plan in the store ends at step {last}"
-            )
+        if ahead and not self._accept_rollback:
+            return self._end(ahead)
+        if not self._is_above:  # a trainer on the store as it was later may have had this very term
+            return self._outbid()
         meeting = self.stages.reconcile(last)
         if isinstance(meeting, str):
             return self._halt_because(meeting, event.at)
-        self._has_met = True
         if isinstance(meeting, Restoration):
             return self._restore(meeting, event.at)
-        self.applied = meeting
+        self.applied, self._has_met = meeting, True
         return self._go_on(event.at)
 
     def _restore(self, meeting: Restoration, at: float) -> list[Command]:
         self.stages.forget()
-        restores: list[Command] = [SendRestore(role, meeting.step) for role in meeting.roles]
+        restores = (SendRestore(role, meeting.step) for role in meeting.roles)
         return self._say("syncing", [*restores, AskPosition(self.term)], at)
 
     def _go_on(self, at: float) -> list[Command]:
         """From `applied` to whatever comes next."""
         ended = plan_of(self.plans, self.applied)
-        boundary = ended is not None and self.applied == ended.last_step
-        if ended is not None and boundary and not self._is_settled(ended):
+        if ended is not None and self.applied == ended.last_step and not self._is_settled(ended):
             return self._end_plan(ended, at)
         plan = plan_of(self.plans, self.applied + 1)
         if plan is None:
@@ -230,8 +227,11 @@ class TrainingMachine(Machine[Event, Command]):
 
     def _take_term(self, event: Replaced) -> list[Command]:
         """Only before anything was done in the present term: two trainers must not outbid each other for ever."""
-        if self._has_met or not self._accept_rollback:
-            return self._give_way(event)
+        may = self._accept_rollback and not self._has_met
+        return self._outbid(is_above=False) if may else self._give_way(event)
+
+    def _outbid(self, is_above: bool = True) -> list[Command]:
+        self._is_above = is_above
         self._enter("taking", None)
         return [TakeTerm()]
 

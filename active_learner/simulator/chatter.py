@@ -4,13 +4,16 @@ worse. Knows rooms; means nothing by it."""
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from random import Random
 
 import numpy as np
 
+from active_learner.errors import Unreachable
 from active_learner.peer import Peer, Received
 from active_learner.services.shell import Service
-from protocol.messages import Candidates, Control, Message, StatusReport
+from active_learner.simulator.people import SPEC
+from protocol.messages import Candidates, Control, Message, Scores, StatusReport
 
 ROOMS = ("evolution", "traininput", "trainoutput", "user", "control")
 EVERY_S = 0.2
@@ -28,7 +31,22 @@ class Chatterbox(Service):
         await self._peer.open()
         for room in ROOMS:
             await self._peer.join(room)
+        self._wandering = asyncio.ensure_future(self._wander())
         return self._peer.name
+
+    async def _wander(self) -> None:
+        """Out of a room and into it again, perhaps before the broker has answered."""
+        while True:
+            await asyncio.sleep(self._random.uniform(0.0, 1.5))
+            room = self._random.choice(ROOMS)
+            self._peer.leave(room)
+            self._entering = asyncio.ensure_future(self._enter(room))
+            if self._random.random() < 0.3:
+                self._peer.leave(room)
+
+    async def _enter(self, room: str) -> None:
+        with suppress(Unreachable):
+            await self._peer.join(room)
 
     async def stop(self) -> None:
         await self._peer.close()
@@ -42,8 +60,12 @@ class Chatterbox(Service):
         self._peer.send(room, self._said_of(received.message))
 
     def _said_of(self, heard: Message) -> Message:
-        if isinstance(heard, Candidates) and self._random.random() < 0.5:
-            return Candidates(heard.id[::-1], "propose", np.zeros((2, 5), np.float32), False)
-        if self._random.random() < 0.1:
+        if isinstance(heard, Candidates):
+            rows = len(heard.features) + 1
+            bare = np.zeros((rows, SPEC.classes), np.float32)
+            scores = Scores(heard.id, 0, bare, np.zeros(rows, np.float32), None)
+            strange = Candidates(heard.id[::-1], "propose", np.zeros((2, 5), np.float32), False)
+            return self._random.choice((scores, strange, heard))
+        if self._random.random() < 0.5:
             return Control("source", self._random.choice(("start", "stop", "dance", "diversify")))
         return heard

@@ -31,6 +31,8 @@ class SimulatedDisk:
     def __init__(self, random: Random) -> None:
         self._random = random
         self.is_full = self.sync_fails = False
+        self.is_older = False
+        """What stands here was put back from a backup, and nobody has said yet that this is meant."""
         self.step: Callable[[], None] = lambda: None
         self.torn = 0
         self.locked_by: Any = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b, sha256
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from active_learner.simulator.disk import DiskPath, SimulatedDisk
 HIDDEN = 3
 """Width between two stages."""
 
+STRAY_RUN, STRAY_STEPS = "f" * 32, 3
+"""Of checkpoints that do not belong here."""
+
 
 class HashBackend(Backend):
     """`width`: of its output, as in a network it is known from the first batch on."""
@@ -22,8 +26,9 @@ class HashBackend(Backend):
     def __init__(self, seed: int, stage: int, width: int, last: bool) -> None:
         self._stage, self._width, self._last = stage, width, last
         self.run = ""
-        self.is_sick = False
-        """Its predictions are not finite: as a network whose training has gone astray."""
+        self.sick: frozenset[str] = frozenset()
+        """What it refuses, because its numbers are not finite: as a network whose training has gone astray. "rows": a forward
+        returns a row too many, as a network of the user's own may."""
         self._graph: tuple[int, bytes] | None = None
         self.history: list[tuple[int, int]] = []
         """Steps applied in this process, each with the step that the weights had before."""
@@ -50,26 +55,27 @@ class HashBackend(Backend):
     def forward(self, step: int, seed: int, batch: Array) -> Array:
         if not self._applied and seed != self._seed:
             self.reset(seed)
-        self._refuse_when_sick()
+        self._refuse_when_sick("forward")
         graph = hashed("forward", self.weights, step, seed, batch)
         self._graph, self._seen = (step, graph), True
-        return numbers(graph, len(batch), self._width)
+        return numbers(graph, len(batch) + ("rows" in self.sick), self._width)
 
     def apply(self, step: int, gradient: Array, want_input_gradient: bool) -> Array | None:
         if self._graph is None or self._graph[0] != step:
             raise ValueError(f"expected the kept graph of step {step}, there is {self._graph and self._graph[0]}")
-        self._refuse_when_sick()
+        self._refuse_when_sick("apply")
         graph = self._graph[1]
         self.history.append((step, self._applied))
         self.weights = hashed("apply", self.weights, graph, gradient)
         self._applied, self._graph = step, None
         return numbers(hashed("input", graph, gradient), len(gradient), HIDDEN) if want_input_gradient else None
 
-    def _refuse_when_sick(self) -> None:
-        if self.is_sick:
+    def _refuse_when_sick(self, work: str) -> None:
+        if work in self.sick:
             raise ValueError("predictions are not finite")
 
     def evaluate(self, batch: Array) -> Array:
+        self._refuse_when_sick("evaluate")
         self._seen = True
         return numbers(hashed("evaluate", self.weights, batch), len(batch), self._width)
 
@@ -80,6 +86,7 @@ class HashBackend(Backend):
 
     def infer(self, batch: Array) -> Array:
         """Row by row: a sample's score must not depend on its neighbours."""
+        self._refuse_when_sick("infer")
         self._seen = True
         return np.concatenate([numbers(hashed("infer", self.promoted, row), 1, self._width) for row in batch])
 
@@ -148,13 +155,35 @@ def numbers(digest: bytes, rows: int, width: int) -> Array:
     return whole / np.float32(128.0) - np.float32(1.0)
 
 
-def damage(disk: SimulatedDisk, role: str) -> bool:
-    """Change the newest checkpoint of a role so that its digest does not fit; False: there is none."""
+def damage(disk: SimulatedDisk, role: str, random: Random, newest: bool) -> bool:
+    """Change a checkpoint of a role so that its digest does not fit, any or the newest; False: there is none."""
     found = sorted(path.name for path in DiskPath(disk).glob(f"{role}-*.safetensors"))
     if found:
-        content = disk.files[found[-1]]
-        disk.files[found[-1]] = (*content[:-1], b"damaged")
+        name = found[-1] if newest else random.choice(found)
+        disk.files[name] = (*disk.files[name][:-1], b"damaged")
     return bool(found)
+
+
+def damage_all(disk: SimulatedDisk, role: str) -> None:
+    for path in list(DiskPath(disk).glob(f"{role}-*.safetensors")):
+        disk.files[path.name] = (*disk.files[path.name][:-1], b"damaged")
+
+
+def of_another_run(disk: SimulatedDisk, role: str, backend: HashBackend) -> None:
+    """Put a checkpoint there that another run left behind."""
+    rows = np.zeros((1, HIDDEN), np.float32)
+    for step in range(1, STRAY_STEPS + 1):
+        backend.forward(step, 0, rows)
+        backend.apply(step, rows, want_input_gradient=False)
+    name = f"{role}-{STRAY_STEPS:010d}.safetensors"
+    backend.capture(promoted=True).write(DiskPath(disk, name), STRAY_RUN, 0, 1)  # type: ignore[arg-type]
+
+
+def forget_other_runs(disk: SimulatedDisk) -> None:
+    for path in list(DiskPath(disk).iterdir()):
+        content = path.read()
+        if isinstance(content, tuple) and content[1]["run"] == STRAY_RUN:
+            path.unlink()
 
 
 def set_back(disk: SimulatedDisk, role: str) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
 import numpy as np
 
 from active_learner.config.schema import Config
+from active_learner.core.answering import MAX_UNSENT, Answering
 from active_learner.core.checkpointing import CheckpointRule
 from active_learner.core.evaluation_events import TRAINER, Place
 from active_learner.core.proposing import Proposing
@@ -28,17 +30,34 @@ from active_learner.simulator.chatter import Chatterbox
 from active_learner.simulator.disk import DiskPath
 from active_learner.simulator.engine import HIDDEN, HashBackend
 from active_learner.simulator.network import Network, SimulatedRouter
-from active_learner.simulator.people import SPEC, Habit, Person, Proposer, Temper, sample
+from active_learner.simulator.people import MINUTE_S, SPEC, Habit, Person, Proposer, Temper, sample
 from active_learner.simulator.processes import Process
 from active_learner.simulator.store import SimulatedStore
 from active_learner.strategies.random_choice import RandomChoice
 from active_learner.strategies.uncertainty import LeastConfidence
 from protocol.messages import AnswerReceipt
 
+HASTY = 0.25
+"""Share of the experiments that ask few samples and do not wait long for their labels."""
+TEMPERS = (
+    Temper,
+    Temper,
+    partial(Temper, skip=0.6, undo=0.1, leave=0.03),
+    partial(Temper, undo=0.6, revise=0.2, astray=0.1, wrong_key=0.05),
+    partial(Temper, undo=0.1, revise=0.6, astray=0.2),
+)
+"""Of the people in it, from the beginning on."""
 HELD_OUT = 5
 KEPT = 3
 CHECKPOINT_STEPS, CHECKPOINT_S = 4, 2.0
 """Between two checkpoints in the middle of a round: rounds are short here."""
+OUTBOX = ("active_learner.services.desk", "Answering")
+LOW_LIMITS = {
+    ("active_learner.core.answering", "MAX_OPEN"): 2,
+    ("active_learner.core.answering", "HISTORY"): 1,
+    ("active_learner.core.evaluation_triggers", "WAITING_LIMIT"): 0,
+    ("active_learner.core.scoring", "SCORING_LIMIT"): 1,
+}
 
 
 @dataclass(slots=True)
@@ -55,26 +74,29 @@ class Draft:
     temper: Temper
     validated: bool
     queue_messages: int
+    is_patient: bool
+    """Questions wait for their labels as long as it takes: then whole nights cost little."""
+    storm: bool
+    """The weather is bad from the beginning to the end."""
+    slow: bool
+    """So are the disks and engines of all processes."""
+    limits: dict[tuple[str, str], Any]
+    """Modules' limits that are lower than they are: nobody gets to a thousand open questions here."""
+    backups: bool
+    """The store may be put back from one."""
 
 
 def draft(random: Random) -> Draft:
-    stages, sources, labelers = random.choice((1, 1, 2)), random.randint(1, 2), random.randint(1, 3)
+    stages, sources, labelers = random.choice((1, 2)), random.randint(1, 2), random.randint(1, 3)
     roles = tuple(f"stage{place}" for place in range(stages)) if stages > 1 else ("evaluator",)
-    pool = random.choice((4, 8, 12))
-    trainer = {
-        "pool_size": pool,
-        "pool_capacity": random.choice((pool, 2 * pool)),
-        "query_size": random.choice((2, 3, 5)),
-        "initial_labels": random.choice((0, 0, 3)),
-        "epochs": random.choice((1, 2)),
-        "batch_size": random.choice((3, 5)),
-        "pool_after_round": random.choice(("keep", "keep", "clear")),
-        "label_timeout_s": random.choice((None, None, 40.0)),
-        "stages": roles,
-        "fused": random.random() < 0.7,
-    }
+    hasty = random.random() < HASTY
+    trainer = _rules(random, hasty, roles)
+    patient = trainer["label_timeout_s"] is None
     config = Config.model_validate({"name": "sim", "seed": random.getrandbits(40), "trainer": trainer})
-    habits = [_habit(random, ends=number > 0) for number in range(sources)]
+    all_end = random.random() < 0.2
+    low = random.random() < 0.35
+    most = random.choice((1, 2) if low else (1, MAX_UNSENT, MAX_UNSENT))
+    habits = [_habit(random, ends=number > 0 or all_end) for number in range(sources)]
     return Draft(
         stages=stages,
         sources=sources,
@@ -82,15 +104,40 @@ def draft(random: Random) -> Draft:
         same_annotator=random.random() < 0.2,
         config=config,
         habits=habits,
-        temper=Temper(),
+        temper=random.choice(TEMPERS)(
+            away_s=(6 * MINUTE_S, 60 * MINUTE_S) if patient else (0.5 * MINUTE_S, 2 * MINUTE_S)
+        ),
         validated=random.random() < 0.6,
         queue_messages=random.choice((40, 10_000)),
+        is_patient=patient,
+        storm=random.random() < 0.2,
+        slow=random.random() < (0.5 if hasty else 0.15),
+        limits={**(LOW_LIMITS if low else {}), OUTBOX: partial(Answering, max_unsent=most)},
+        backups=random.random() < 0.3,
     )
 
 
+def _rules(random: Random, hasty: bool, roles: tuple[str, ...]) -> dict[str, Any]:
+    """The trainer's section of the configuration."""
+    pool = random.choice((2, 4) if hasty else (4, 8, 12))
+    return {
+        "pool_size": pool,
+        "pool_capacity": random.choice((pool, 2 * pool)),
+        "query_size": random.choice((1, 2) if hasty else (2, 3, 5)),
+        "initial_labels": random.choice((0, 0, 3)),
+        "epochs": random.choice((1, 2, 3)),
+        "batch_size": random.choice((3, 5)),
+        "pool_after_round": random.choice(("keep", "keep", "clear")),
+        "label_timeout_s": random.choice((3.0, 8.0) if hasty else (None, None, 40.0)),
+        "skip_cooldown_s": random.choice((1.0, 5.0) if hasty else (5.0, 30.0)),
+        "stages": roles,
+        "fused": random.random() < 0.7,
+    }
+
+
 def _habit(random: Random, ends: bool) -> Habit:
-    """The first source has no end, so that there is always something to ask. Such a one rests long: what it proposes to a full
-    pool in an idle hour proves nothing."""
+    """Mostly the first source has no end. Such a one rests long: what it proposes to a full pool in an idle hour proves
+    nothing."""
     total = random.choice((None, 30, 60)) if ends else None
     return Habit(
         batch=random.choice((1, 4, 6)),
@@ -110,6 +157,8 @@ class Experiment:
         self.said: Callable[[str, str, Any], None] = lambda name, room, message: None
         self.walked_away: Callable[[str, float], None] = lambda name, seconds: None
         self.roles: tuple[str, ...] = made.config.trainer.stages
+        self._refusals: dict[str, int] = {}
+        """Of each process, how often it had ended for a wrong store when it was started last."""
 
     def builders(self) -> dict[str, Callable[[Process], Any]]:
         """By name, in the order of starting."""
@@ -148,8 +197,15 @@ class Experiment:
             goals=Goals(),
             write_report=lambda questions, labels: None,
             settle=lambda: None,
+            accept_rollback=self.draft.backups and self._was_refused(process),
         )
         return Trainer(parts, self._peer(process, "trainer", True))
+
+    def _was_refused(self, process: Process) -> bool:
+        """The last start ended for a wrong store: who starts it again says that it is meant."""
+        count = sum(kind == "WrongStore" for _, kind in process.ends.by_themselves)
+        before, self._refusals[process.seed] = self._refusals.get(process.seed, 0), count
+        return count > before
 
     def backend(self, number: int) -> HashBackend:
         last = number == len(self.roles) - 1
@@ -184,7 +240,7 @@ class Experiment:
 
     def chatterbox(self, process: Process) -> Chatterbox:
         assert process.loop is not None
-        role = process.loop.random.choice(("labeler", "source", "guest"))
+        role = process.loop.random.choice(("labeler", "source", "guest", "guest", "operator"))
         return Chatterbox(self._peer(process, role, False), process.loop.random)
 
     def _source(self, number: int) -> Callable[[Process], CandidateSource]:
@@ -220,6 +276,13 @@ class Experiment:
             peer.send = lambda room, message: (self.said(name, room, message), say(room, message))[1]  # type: ignore[method-assign]
             new_id = lambda: loop.random.randbytes(16).hex()  # noqa: E731
             kept = DiskAnswers(process.disk)
-            return Labeler(peer, person, clock=loop.time, wall=loop.wall, new_id=new_id, kept=kept)  # type: ignore[arg-type]
+            return Labeler(
+                peer,
+                person,
+                clock=loop.time,
+                wall=loop.wall,
+                new_id=new_id,
+                kept=kept,  # type: ignore[arg-type]
+            )
 
         return build

@@ -19,10 +19,24 @@ from active_learner.core.relay import Sent
 from active_learner.simulator.clock import ProcessLoop, VirtualTime
 from active_learner.transport.base import Frame, Frames, Link, OnFrames, OnMessage, Router
 from protocol.envelope import peek
-from protocol.messages import Join, Joined, LogLine, Ping, Pong, Presence, Probe, Question, StatusReport
+from protocol.messages import (
+    Control,
+    Join,
+    Joined,
+    LogLine,
+    Ping,
+    Pong,
+    Presence,
+    Probe,
+    Question,
+    SourceEnded,
+    StatusReport,
+)
 
 ORDERED = frozenset((Presence.KIND, Joined.KIND))
-IDLE_TALK = frozenset(kind.KIND for kind in (Ping, Pong, Probe, Join, Joined, LogLine, StatusReport, Question))
+IDLE_TALK = frozenset(
+    kind.KIND for kind in (Ping, Pong, Probe, Join, Joined, LogLine, StatusReport, Control, Question, SourceEnded)
+)
 """What is said also when nothing happens: rooms are looked at again every 0.5 s, an open question is said every 5 s."""
 
 TRIP_S = (0.0002, 0.002)
@@ -56,6 +70,8 @@ class Connection:
     router: SimulatedRouter
     is_open: bool = True
     held: bool = False
+    slow_s: float = 0.0
+    """So much longer takes what the link says."""
     queue: deque[tuple[bool, list[Frame]]] = field(default_factory=deque)
     under_way: list[int] = field(default_factory=lambda: [0, 0])
     """Messages to the link and to the router that have not arrived."""
@@ -157,7 +173,7 @@ class Network:
             connection.link.loop.wake()
             receiver.wake()
         copies: list[Frame] = [bytes(frame) for frame in frames]
-        delay = self.random.uniform(*TRIP_S)
+        delay = self.random.uniform(*TRIP_S) + (connection.slow_s if up else 0.0)
         if kind not in ORDERED and (fates := self._fates(kind)) is not None:
             for extra in fates:
                 self._arrive_in(delay + extra, connection, up, copies)

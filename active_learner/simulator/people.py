@@ -17,7 +17,7 @@ from protocol.messages import Action, AnswerReceipt, Question
 
 SPEC = SampleSpec(shape=(3,), dtype="uint8", classes=3)
 
-HOUR_S = 3600.0
+MINUTE_S, HOUR_S = 60.0, 3600.0
 
 
 @dataclass(slots=True)
@@ -31,8 +31,10 @@ class Temper:
     """Presses a key that is no label."""
     walk_away: float = 0.0
     leave: float = 0.0
+    astray: float = 0.0
+    """Says it of a question of before, perhaps one that was withdrawn."""
     think_s: tuple[float, float] = (0.5, 8.0)
-    away_s: tuple[float, float] = (0.5 * HOUR_S, 5 * HOUR_S)
+    away_s: tuple[float, float] = (6 * MINUTE_S, 60 * MINUTE_S)
 
 
 class Person(Oracle):
@@ -49,9 +51,11 @@ class Person(Oracle):
         self.annotator = annotator
         self._temper, self._random, self._told, self._walked_away = temper, random, told, walked_away
         self._answered: list[str] = []
+        self._seen: list[str] = []
 
     async def ask(self, question: Question, waiting: int) -> Reply | None:
         temper, chance = self._temper, self._random.random
+        self._seen = [*self._seen[-4:], question.id]
         if chance() < temper.walk_away:
             await self._away()
         await asyncio.sleep(self._random.uniform(*temper.think_s))
@@ -63,8 +67,9 @@ class Person(Oracle):
         if chance() < temper.skip:
             return Reply(question.id, Action.SKIP, None)
         value = SPEC.classes if chance() < temper.wrong_key else self._random.randrange(SPEC.classes)
-        self._answered.append(question.id)
-        return Reply(question.id, Action.ANSWER, value)
+        about = self._random.choice(self._seen) if chance() < temper.astray else question.id
+        self._answered.append(about)
+        return Reply(about, Action.ANSWER, value)
 
     def _second_thoughts(self, temper: Temper) -> Reply | None:
         """About one of the last answers; the labeler's machine says when there is nothing any more to undo."""
@@ -79,7 +84,7 @@ class Person(Oracle):
 
     async def rest(self) -> Reply | None:
         """Now and then something comes to their mind."""
-        await asyncio.sleep(self._random.uniform(2.0, 20.0))
+        await asyncio.sleep(self._random.uniform(0.5, 10.0))
         again = self._second_thoughts(self._temper)
         return again if again is not None else await super().rest()
 

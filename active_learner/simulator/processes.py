@@ -49,7 +49,9 @@ class Process:
         self.dies_in_write: int | None = None
         """Parts of writes until it is killed."""
         self.slow = False
-        """Its engine takes longer than the loop can wait."""
+        """Its threads take longer than a loop can wait."""
+        self.away_until = 0.0
+        """Nobody starts it again before."""
         self.wall_offset = 0.0
 
     @property
@@ -124,7 +126,8 @@ class Process:
         self.dies_in_write = None
         self.on_end(self)
         if self.comes_back:
-            self._nature.after(Random(f"{self.seed}/{self.starts}/back").uniform(*RESTART_S), self.start)
+            rest = Random(f"{self.seed}/{self.starts}/back").uniform(*RESTART_S)
+            self._nature.after(max(rest, self.away_until - self.time.now), self.start)
 
     on_end: Callable[[Process], None] = staticmethod(lambda process: None)
     """Told that it is no more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from active_learner.core.records import SampleSpec
 from active_learner.durable.files import SyncError
-from active_learner.errors import DiskFailed, LeaseHeld, StoreError, StoreLocked
+from active_learner.errors import DiskFailed, LeaseHeld, StoreError, StoreLocked, WrongStore
 from active_learner.simulator.clock import ProcessLoop
 from active_learner.simulator.disk import SimulatedDisk
 from active_learner.stores.ledger import Entry, Ledger
@@ -40,6 +40,9 @@ class SimulatedStore(LedgerStore):
             if holder is not None and not (takes_over and holder.silent_for() > LEASE_S):
                 raise StoreLocked("the store is being written to by another process")
             self._disk.locked_by = self._holder
+            if self._disk.is_older and not accept_rollback:
+                raise WrongStore("the store is older than what had been committed")
+            self._disk.is_older = False
         self._read_only = read_only
         self.ledger = recovered(self._disk, spec)
 
@@ -52,8 +55,12 @@ class SimulatedStore(LedgerStore):
     def run(self) -> str:
         return self._run
 
+    @property
+    def is_held(self) -> bool:
+        return self._disk.locked_by is self._holder
+
     def renew(self) -> None:
-        if self.ledger is not None and self._disk.locked_by is not self._holder:
+        if self.ledger is not None and not self.is_held:
             raise LeaseHeld("another trainer has taken the store over")
 
     def save_pool(self, snapshot: bytes) -> None:

@@ -100,6 +100,7 @@ _secrets = SimpleNamespace(
     token_bytes=lambda size: here().random.randbytes(size),
     randbits=lambda bits: here().random.getrandbits(bits),
 )
+_os = SimpleNamespace(urandom=lambda size: here().random.randbytes(size))
 _random = SimpleNamespace(
     uniform=lambda low, high: here().random.uniform(low, high),
     random=lambda: here().random.random(),
@@ -115,6 +116,7 @@ STANDINS: dict[tuple[str, str], Any] = {
     ("active_learner.peer", "random"): _random,
     ("active_learner.services.broker", "secrets"): _secrets,
     ("active_learner.services.asking_shell", "time"): _time,
+    ("active_learner.services.trainer", "os"): _os,
     ("active_learner.services.run_files", "time"): _time,
     ("active_learner.services.evaluator", "EngineLane"): _lane,
     ("active_learner.services.candidate_source", "_Worker"): Worker,
@@ -128,9 +130,10 @@ STANDINS: dict[tuple[str, str], Any] = {
 
 
 @contextmanager
-def standing_in(link_to: Callable[..., Any]) -> Iterator[None]:
-    """All stand-ins in place, and the services' logs silent. `link_to`: a link of the simulated network."""
-    table = {**STANDINS, ("active_learner.peer", "link_to"): link_to}
+def standing_in(link_to: Callable[..., Any], limits: dict[tuple[str, str], Any]) -> Iterator[None]:
+    """All stand-ins in place, and the services' logs silent. `link_to`: a link of the simulated network. `limits`: of modules,
+    for this run."""
+    table = {**STANDINS, **limits, ("active_learner.peer", "link_to"): link_to}
     modules = {name: importlib.import_module(name) for name, _ in table}
     before = {place: getattr(modules[place[0]], place[1]) for place in table}
     was_disabled = logging.root.manager.disable

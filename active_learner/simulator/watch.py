@@ -45,7 +45,8 @@ class Invariant:
 
 class Watch:
     """Moments: an `entry` became durable; a person was shown a `receipt`; a `question` reached a labeler; an event of a
-    `trainer`, `stage` or `broker` is over; a machine has `handled` an event; the trainer has `recovered`; the `end`."""
+    `trainer`, `stage` or `broker` is over; a machine has `handled` an event, one of `numbers`, with which it has `selected`, which is `copied` or
+    `rejected`; the trainer has `recovered`; the `end`."""
 
     def __init__(self, experiment: Experiment, processes: dict[str, Process], invariants: list[Invariant]) -> None:
         self.experiment, self.processes = experiment, processes
@@ -53,7 +54,7 @@ class Watch:
         self._by_moment: dict[str, list[Invariant]] = {}
         for one in invariants:
             self._by_moment.setdefault(one.moment, []).append(one)
-        self.checks: Counter[int] = Counter()
+        self.moments: Counter[str] = Counter()
         self.durable = Ledger(SPEC)
         self.entries = 0
         self._last: Entry | None = None
@@ -69,16 +70,29 @@ class Watch:
         """Of each process of a stage: which start it was, and how many of its steps were looked at."""
         self.terms: dict[str, tuple[int, int]] = {}
         """Of each process of a stage: which start it was, and its highest term."""
+        self.highest_term = 0
+        self.forgotten_questions: set[str] = set()
+        self.forgotten_answers: set[str] = set()
+        """Ids of what was asked and said before the store was put back from a backup: of these nothing is promised."""
         self.rows_in_event = 0
-        self.starts_checked = 0
+        self._begun: list[Any] = []
+        """Trainers that were looked at when they had begun."""
 
     def run(self, moment: str, subject: Any) -> None:
         """Raises: Violated."""
+        self.moments[moment] += 1
         for one in self._by_moment.get(moment, ()):
-            self.checks[one.number] += 1
             wrong = one.check(self, subject)
             if wrong is not None:
                 raise Violated(one.number, one.title, wrong)
+
+    def checks(self) -> Counter[int]:
+        """How often each invariant was looked at."""
+        found: Counter[int] = Counter()
+        for moment, ones in self._by_moment.items():
+            for one in ones:
+                found[one.number] += self.moments[moment]
+        return found
 
     # --- moments
 
@@ -88,12 +102,18 @@ class Watch:
         self.rows_in_event = 0
         if name == "trainer":
             self.follow()
-            if process.is_up and getattr(service, "_is_open", False) and hasattr(service, "_asking"):
-                self.run("trainer", service)
+            if process.is_up and getattr(service, "_is_built", False):
+                self._trainer(service)
         elif name in self.furthest:
             self.run("stage", process)
         elif name == "broker":
             self.run("broker", service)
+
+    def _trainer(self, service: Any) -> None:
+        if not any(service is one for one in self._begun):
+            self._begun.append(service)
+            self.run("recovered", service)
+        self.run("trainer", service)
 
     def follow(self) -> None:
         """Take up what became durable."""
@@ -107,9 +127,24 @@ class Watch:
             self.durable.apply(entry)
             self._last = entry
             self.entries += 1
+            self.highest_term = max(self.highest_term, self.durable.term)
             if isinstance(entry, Said):
                 self.ids[entry.event.id] += 1
                 self.run("stored", entry.event)
+
+    def put_back(self, entries: int) -> None:
+        """The store is again what it was when it had so many entries."""
+        lines = self.processes["trainer"].disk.lines[FILE]
+        self.follow()
+        self.forgotten_questions.update(self.durable.questions)
+        self.forgotten_answers.update(self.said)
+        del lines.records[entries:]
+        self.durable, self.ids = Ledger(SPEC), Counter()
+        for entry in lines.records:
+            self.durable.apply(entry)
+            if isinstance(entry, Said):
+                self.ids[entry.event.id] += 1
+        self._last, self.entries, lines.synced = lines.records[-1], entries, entries
 
     def told(self, name: str, receipt: AnswerReceipt) -> None:
         if receipt.status != "storage_full":

@@ -12,28 +12,33 @@ from random import Random
 from typing import Any
 
 from active_learner.core import answering_events, evaluation_events, session_events, training_events
-from active_learner.core.asking_events import CandidatesHeard, ScoresHeard
+from active_learner.core.asking_events import CandidatesHeard, ScoresHeard, SelectionMade
 from active_learner.core.machine import Machine
+from active_learner.core.training_events import GradientReady
 from active_learner.simulator.fingerprint import fingerprint
 
 SAMPLED = 0.004
 """Share of the messages that are handled twice on a copy: each costs a millisecond."""
 SAMPLED_REJECTED = 0.02
 
-MESSAGES = (
-    evaluation_events.Heard,
-    session_events.Heard,
-    answering_events.QuestionArrived,
-    answering_events.QuestionGone,
-    answering_events.ReceiptArrived,
-    training_events.PredictionHeard,
-    training_events.AppliedHeard,
-    training_events.PromotedHeard,
-    CandidatesHeard,
-    ScoresHeard,
+MESSAGES = frozenset(
+    (
+        evaluation_events.Heard,
+        session_events.Heard,
+        answering_events.QuestionArrived,
+        answering_events.QuestionGone,
+        answering_events.ReceiptArrived,
+        training_events.PredictionHeard,
+        training_events.AppliedHeard,
+        training_events.PromotedHeard,
+        CandidatesHeard,
+        ScoresHeard,
+    )
 )
 """Events that are a message of somebody else. POSITION is not among them: one that does not fit makes the trainer ask, and the
 same one again is then an answer, though an old one; what comes of that is the next misfit, not the same state."""
+
+OF_NUMBERS = {SelectionMade: "selected", GradientReady: "numbers", ScoresHeard: "numbers"}
 
 REJECTED = frozenset(
     {
@@ -90,16 +95,23 @@ EVERYWHERE: dict[str, frozenset[str]] = {}
 
 
 class Witness:
-    def __init__(self, random: Random, report: Callable[[Handled], None]) -> None:
+    def __init__(self, random: Random, report: Callable[[str, Handled], None]) -> None:
         self._random, self._report = random, report
 
     def handle(self, original: Callable[[Any, Any], list[Any]], machine: Machine[Any, Any], event: Any) -> list[Any]:
-        name = type(machine).__name__
-        handled = Handled(machine, event, name, phases_of(type(machine)))
-        if isinstance(event, MESSAGES):
+        kind = type(machine)
+        handled = Handled(machine, event, kind.__name__, phases_of(kind))
+        if type(event) in MESSAGES:
             self._copy(original, handled)
         commands = original(machine, event)
-        self._report(handled)
+        self._report("handled", handled)
+        moment = OF_NUMBERS.get(type(event))
+        if moment is not None:
+            self._report(moment, handled)
+        if handled.twin is not None:
+            self._report("copied", handled)
+        elif handled.rejected_before is not None:
+            self._report("rejected", handled)
         return commands
 
     def _copy(self, original: Callable[[Any, Any], list[Any]], handled: Handled) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from random import Random
 from typing import Any
@@ -17,8 +17,8 @@ from active_learner.simulator.clock import ProcessLoop, VirtualTime
 from active_learner.simulator.experiment import Experiment, draft
 from active_learner.simulator.faults import CALM, Fate
 from active_learner.simulator.invariants import INVARIANTS
-from active_learner.simulator.network import Network, SimulatedLink, SimulatedRouter
-from active_learner.simulator.people import Temper
+from active_learner.simulator.network import Network, SimulatedLink, SimulatedRouter, Weather
+from active_learner.simulator.people import HOUR_S, Temper
 from active_learner.simulator.processes import Process
 from active_learner.simulator.substitutes import here, standing_in
 from active_learner.simulator.watch import Violated, Watch
@@ -30,13 +30,26 @@ from protocol.schema import KINDS
 
 STORY = 60
 """Lines told when something went wrong."""
+UNTOLD = frozenset(("tick", "stale", "not for us"))
+"""Rows that come all the time."""
 
 HEAL_S = 1500.0
 """In this time after the last fault all that was begun must be over: the longest wait of a machine is 30 s, but a person may just
 have begun to think for 600."""
 
+RAIN, LONGEST_RAIN_S = Weather(drop=0.2, duplicate=0.1), 90.0
+
 MOST_EVENTS = 100_000
 """In a minute, ten times what a busy one has: more is a storm."""
+
+LATE, LATE_S = 0.15, (6.0, 20.0)
+"""Share of the evaluators that are started last."""
+
+SMALLEST_BACKUP = 6
+"""Entries of a store: a person makes no copy of less."""
+
+NIGHTS, NIGHT_S = 0.6, (0.5 * HOUR_S, 2.5 * HOUR_S)
+"""Share of the patient runs that have a night, in which little is done and a fault comes now and then."""
 
 MORE_ROUNDS = 1
 """That training must do after the faults."""
@@ -67,7 +80,8 @@ class World:
         self.seed = seed
         self.random = Random(f"{seed}/world")
         self.time = VirtualTime()
-        self.story: deque[tuple[float, str]] = deque(maxlen=None if trace else STORY)
+        self.story: deque[tuple[float, str, tuple[str, ...]]] = deque(maxlen=None if trace else STORY)
+        """When, and a text with its parts, which are put together when it is told."""
         self.nature = ProcessLoop(self.time, "nature", Random(f"{seed}/nature"), self._raise)
         self.network = Network(self.time, Random(f"{seed}/network"), self.nature)
         self.experiment = Experiment(draft(Random(f"{seed}/draft")), seed, self.network)
@@ -81,10 +95,11 @@ class World:
         self.chatterbox.comes_back = False
         self.fate = Fate(self, Random(f"{seed}/fate"))
         self.watch = Watch(self.experiment, self.processes, INVARIANTS)
-        self._witness = Witness(Random(f"{seed}/witness"), lambda handled: self.watch.run("handled", handled))
+        self._witness = Witness(Random(f"{seed}/witness"), self.watch.run)
         self._digest = blake2b(digest_size=16)
-        self.horizon = self.random.choice((30.0, 60.0, 120.0))
-        self.busy_until = self.horizon
+        self.busy_until = self.random.choice((20.0, 40.0, 90.0))
+        has_night = self.experiment.draft.is_patient and self.random.random() < NIGHTS
+        self.horizon = self.busy_until + (self.random.uniform(*NIGHT_S) if has_night else 0.0)
         self.deadline = 1e9
         self.target = 0
         self.healed_at = 0.0
@@ -107,6 +122,8 @@ class World:
             self.faults["walk away"] += 1
             self.tell(f"{name} walks away for {seconds:.0f} s")
             self.horizon = max(self.horizon, self.time.now + seconds)
+            if self.time.now > self.busy_until:
+                self.sources_rest()
 
         experiment.said, experiment.walked_away, experiment.told = said, walked_away, watch.told
 
@@ -122,6 +139,23 @@ class World:
                 found.disk = self.processes[name].disk
         return found
 
+    def put_store_back(self, random: Random) -> bool:
+        """From a backup of some time ago; False: there is none."""
+        trainer = self.processes["trainer"]
+        if not self.experiment.draft.backups or self.watch.entries < SMALLEST_BACKUP:
+            return False
+        others = [process for name, process in self.processes.items() if name.startswith("labeler")]
+        for process in (trainer, self.rival("trainer"), *others):
+            process.kill()  # labelers too: one that goes on knows questions as answered whose answers are there no more
+        self.watch.put_back(random.randint(self.watch.entries // 2, self.watch.entries - 1))
+        trainer.disk.is_older = True
+        return True
+
+    def sources_rest(self) -> None:
+        """Until the faults end: what they propose in an idle hour proves nothing."""
+        for habit in self.experiment.draft.habits:
+            habit.silent_until = self.horizon
+
     def wake_all(self) -> None:
         """Something changed in the world: everybody looks at what is due."""
         for process in self.processes.values():
@@ -129,7 +163,7 @@ class World:
                 process.loop.wake()
 
     def tell(self, words: str) -> None:
-        self.story.append((self.time.now, words))
+        self.story.append((self.time.now, "{}", (words,)))
 
     # --- the run
 
@@ -145,11 +179,15 @@ class World:
 
     def _live(self) -> None:
         for process in self.processes.values():
-            self.nature.after(self.random.uniform(0.0, 2.0), process.start)
+            process.slow = self.experiment.draft.slow
+            is_late = process.name in self.experiment.roles and self.random.random() < LATE
+            self.nature.after(self.random.uniform(*(LATE_S if is_late else (0.0, 2.0))), process.start)
         self.fate.begin()
         while self.time.now < self.horizon:
             self._until(min(self.horizon, self.time.now + 60.0))
         self._heal()
+        if self.random.random() < 0.5:
+            self._rain()
         while not self._is_done() and self.time.now < self.deadline:
             self._until(self.time.now + 1.0)
         self.watch.run("end", self)
@@ -179,25 +217,46 @@ class World:
             process.kill()
         for process in self.processes.values():
             process.disk.is_full = process.disk.sync_fails = False
+            process.away_until = 0.0
             process.dies_in_write = None
             if process.loop is not None:
                 process.loop.dies_after = None
                 process.resume()
-            backend = getattr(process.service, "_backend", None)
-            if backend is not None:
-                backend.is_sick = False
+            self._cure(process)
         self.wake_all()
         self.target = len(self.watch.durable.results) + MORE_ROUNDS
         ledger = self.watch.durable
         self.open_at_heal = [one for one in ledger.questions if one not in ledger.closed]
 
+    def _rain(self) -> None:
+        """For one round more, messages are lost: when nobody dies any more, only saying it again can help."""
+        self.network.weather = RAIN
+        self.target += 1
+        end = self.time.now + LONGEST_RAIN_S
+        while len(self.watch.durable.results) < self.target - MORE_ROUNDS and self.time.now < end:
+            self._until(self.time.now + 1.0)
+        self.network.weather = CALM
+        self.wake_all()
+
+    @staticmethod
+    def _cure(process: Process) -> None:
+        backend = getattr(process.service, "_backend", None)
+        if process.is_up and backend is not None and "rows" in backend.sick:
+            process.kill()
+        elif backend is not None:
+            backend.sick = frozenset()
+
     def _reassure(self) -> None:
         draft = self.experiment.draft
         calm = Temper()
-        for name in ("skip", "undo", "revise", "wrong_key", "walk_away", "leave", "think_s"):
-            setattr(draft.temper, name, getattr(calm, name))
+        for each in fields(Temper):
+            setattr(draft.temper, each.name, getattr(calm, each.name))
+        all_end = all(habit.total is not None for habit in draft.habits)
         for habit in draft.habits:
             habit.silent_until = 0.0
+        if all_end:
+            draft.habits[0].total = None
+            self.processes["source0"].kill()  # and comes back with samples without end
         for name, process in self.processes.items():
             if name.startswith("source") and process.is_up and process.loop is not None:
                 start = ControlArrived(self.time.now, "start")
@@ -217,11 +276,11 @@ class World:
         network = self.network.counts
         self.faults.update({name: network[name] for name in network})
         self.faults["torn write"] = sum(process.disk.torn for process in self.processes.values())
-        verdict.story = [f"{at:12.4f}  {words}" for at, words in self.story]
+        verdict.story = [f"{at:12.4f}  {words.format(*parts)}" for at, words, parts in self.story]
         verdict.events, verdict.virtual_s = self.time.events, self.time.now
         verdict.digest = self._digest.hexdigest()
         verdict.rounds, verdict.answers = len(self.watch.durable.results), len(self.watch.durable.events)
-        verdict.faults, verdict.rows, verdict.checks = self.faults, self.rows, self.watch.checks
+        verdict.faults, verdict.rows, verdict.checks = self.faults, self.rows, self.watch.checks()
 
     # --- what is seen
 
@@ -236,7 +295,8 @@ class World:
         Machine.handle = watched  # type: ignore[method-assign, assignment]
         self.network.heard = self._message
         try:
-            with standing_in(lambda *given: SimulatedLink(self.network, here())):
+            limits = self.experiment.draft.limits
+            with standing_in(lambda *given: SimulatedLink(self.network, here()), limits):
                 yield
         finally:
             Machine.observe, Machine.handle = observe, handle  # type: ignore[method-assign]
@@ -246,8 +306,10 @@ class World:
 
     def _observe(self, machine: str, phase: str, trigger: str) -> None:
         self.rows[machine, phase, trigger] += 1
-        if trigger not in ("tick", "stale", "not for us"):
-            self.story.append((self.time.now, f"{here().name} {machine} {phase}: {trigger}"))
+        if trigger not in UNTOLD:
+            loop = here()
+            self.fate.row(machine, trigger, loop.process)
+            self.story.append((self.time.now, "{} {} {}: {}", (loop.name, machine, phase, trigger)))
 
     def _message(self, name: str, frames: Any) -> None:
         self._digest.update(frames[0])
@@ -258,7 +320,8 @@ class World:
             question = decode(frames).message
             self.watch.run("question", question)
         if envelope.kind >= 16:
-            self.story.append((self.time.now, f"{name} hears {KINDS[envelope.kind].__name__} in {envelope.room}"))
+            told = (name, KINDS[envelope.kind].__name__, envelope.room)
+            self.story.append((self.time.now, "{} hears {} in {}", told))
 
     def _raise(self, error: BaseException) -> None:
         raise error

@@ -20,8 +20,6 @@ TWICE_OF = 50
 """One seed of so many is run a second time: it must be the same run."""
 MUTANT_SEEDS = 40
 """A mutant must be caught by one of so many."""
-MUTANTS_OF = 500
-"""Units in which the mutants are tried once: each chunk of the long form, and the short form."""
 
 MACHINES: tuple[type[Machine], ...] = (  # type: ignore[type-arg]
     answering.Answering,
@@ -33,8 +31,32 @@ MACHINES: tuple[type[Machine], ...] = (  # type: ignore[type-arg]
     training.TrainingMachine,
 )
 
-CANNOT_OCCUR: dict[tuple[str, str, str], str] = {}
-"""Rows that a running system never comes to, and why."""
+ACCEPTED = (
+    "every stage has accepted this trainer's term before anything but a position is asked of it; a stage of a higher one comes "
+    "only later, in its place, or behind a trainer in ours, and its presence, which leads to syncing, comes before all it says"
+)
+
+CANNOT_OCCUR: dict[tuple[str, str, str], str] = {
+    ("Proposing", "*", "odd receipt"): (
+        "the trainer counts each row of a batch once (core/intake.py), and the broker lets nobody else say TAKEN (core/rights.py)"
+    ),
+    ("Proposing", "*", "nobody we need"): (
+        "the session tells once that a member came and once that it went (core/session.py), the source of needed roles alone"
+    ),
+    ("Session", "closed", "tick"): "Peer.close cancels the timer in the turn in which the session ends",
+    (
+        "Session",
+        "closed",
+        "stale",
+    ): "Peer.close closes the link in that same turn, and a closed link hands nothing over",
+    ("Session", "closed", "finish"): "Peer.close ends the session once: a second call returns before that",
+    ("TrainingMachine", "predicting", "replaced"): ACCEPTED,
+    ("TrainingMachine", "applying", "replaced"): ACCEPTED,
+    ("TrainingMachine", "validating", "replaced"): ACCEPTED,
+    ("TrainingMachine", "promoting", "replaced"): ACCEPTED,
+}
+"""Rows that a running system never comes to, and why: they are there for callers' mistakes and for peers of another make, and
+unit tests hit them."""
 
 
 def run_seed(seed: int) -> Verdict:
@@ -58,7 +80,8 @@ class Simulator(Proof):
     unit = "seeds"
     short = 200
     long = 20_000
-    chunk = 500
+    chunk = 2_000
+    """In each the mutants are tried once: ten times in the long form."""
     timeout_s = 900.0
 
     def run(self, units: int, seed: int, say: Say) -> Tally:
@@ -83,6 +106,7 @@ class Simulator(Proof):
         counts = total.counts
         faults = [name for name in (*KINDS, *COUNTED_BY_ITSELF) if not counts[f"fault {name}"]]
         rows = [row for row in _rows() if not counts[_name(row)] and row not in CANNOT_OCCUR]
+        wrong = [row for row in CANNOT_OCCUR if counts[_name(row)]]
         numbers = {one.number for one in INVARIANTS}
         unchecked = [number for number in sorted(numbers) if not counts[f"invariant {number:02}"]]
         hours = counts["virtual seconds"] / 3600
@@ -99,8 +123,9 @@ class Simulator(Proof):
             ),
             Goal(
                 "every row that can occur",
-                f"{len(_rows()) - len(rows) - len(CANNOT_OCCUR)} of {len(_rows())}, never {rows}",
-                not rows,
+                f"{len(_rows()) - len(rows) - len(CANNOT_OCCUR)} of {len(_rows())}, {len(CANNOT_OCCUR)} cannot, never {rows}, "
+                f"after all {wrong}",
+                not rows and not wrong,
             ),
             Goal("mutants caught", f"{counts['mutants caught']} of {counts['mutants tried']}", _all_caught(counts)),
         ]

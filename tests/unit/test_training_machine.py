@@ -300,7 +300,43 @@ def test_row_15_an_evaluator_ahead_of_every_plan_ends_the_trainer() -> None:
 def test_row_15_it_goes_back_when_that_is_accepted() -> None:
     one = machine(history=[(plan(), result(plan()))], accept_rollback=True)
     one.handle(t.StageJoined("evaluator", 0.0))
-    assert one.handle(position(9, restorable=(4, 5))) == [t.SendRestore("evaluator", 4), t.AskPosition(2)]
+    assert one.handle(position(9, restorable=(4, 5))) == [t.TakeTerm()]
+    assert one.handle(t.TermTaken(3, 0.0)) == [t.AskPosition(3)]
+    again = position(9, restorable=(4, 5), term=3)
+    assert one.handle(again) == [t.SendRestore("evaluator", 4), t.AskPosition(3)]
+
+
+def before_it_met(*, accept_rollback: bool, then: int) -> tuple[TrainingMachine, list[t.Command]]:
+    """A store that ends at step 4 with labels that no plan has: round 2 is planned before anybody was heard. The evaluator
+    comes and stands at step `then`."""
+    one = machine(history=[(plan(), result(plan()))], accept_rollback=accept_rollback)
+    one.handle(t.RoundWanted(0.0))
+    one.handle(t.PlanCommitted(plan(2, first_step=5), 0.0))
+    said = one.handle(position(then, version=4, restorable=(4,)))
+    if accept_rollback:
+        assert said == [t.TakeTerm()]
+        one.handle(t.TermTaken(3, 0.0))
+        said = one.handle(position(then, version=4, restorable=(4,), term=3))
+    return one, said
+
+
+def test_a_step_of_a_plan_that_was_made_before_anybody_was_met_is_of_another_store() -> None:
+    _, said = before_it_met(accept_rollback=False, then=6)
+    assert said == [t.End("evaluator stands at step 6 of this run, the last plan in the store ends at step 4")]
+    one, said = before_it_met(accept_rollback=True, then=6)
+    assert said == [t.SendRestore("evaluator", 4), t.AskPosition(3)]
+    assert one.handle(position(6, version=4, restorable=(4,), term=3)) == [
+        t.SendRestore("evaluator", 4),
+        t.AskPosition(3),
+    ]
+    assert one.handle(position(4, version=4, restorable=(4,), term=3)) == [
+        t.SendForward(place_of(plan(2, first_step=5), 5))
+    ]
+
+
+def test_a_plan_that_was_made_before_anybody_was_met_begins_where_the_store_ended() -> None:
+    _, said = before_it_met(accept_rollback=False, then=4)
+    assert said == [t.SendForward(place_of(plan(2, first_step=5), 5))]
 
 
 def test_row_14_an_evaluator_with_an_old_checkpoint_does_its_steps_again() -> None:
@@ -336,16 +372,31 @@ def test_an_accepted_rollback_takes_terms_until_one_is_high_enough() -> None:
         assert one.handle(refusal) == []
         assert one.handle(t.StageJoined("evaluator", 0.0)) == []
         assert one.handle(t.TermTaken(term + 1, 0.0)) == [t.AskPosition(term + 1)]
-    assert one.handle(position(0, term=4)) == [t.ModelReady(0)]
-    assert one.term == 4
+    assert one.handle(position(0, term=4)) == [t.TakeTerm()]
+    assert one.handle(t.TermTaken(5, 0.0)) == [t.AskPosition(5)]
+    assert one.handle(position(0, term=5)) == [t.ModelReady(0)]
+    assert one.term == 5
+
+
+def test_behind_an_accepted_rollback_the_term_is_above_that_of_every_evaluator() -> None:
+    """One of the same number kept a graph, or a PROMOTED, of a plan that is there no more: as a repeat it would be said again."""
+    one = machine(accept_rollback=True)
+    one.handle(t.StageJoined("evaluator", 0.0))
+    assert one.handle(position(0)) == [t.TakeTerm()]
+    one.handle(t.TermTaken(3, 0.0))
+    assert one.handle(position(0, term=3)) == [t.ModelReady(0)]
+    one.handle(t.StageJoined("evaluator", 0.0))
+    assert one.handle(position(0, term=3)) == [t.ModelReady(0)]
 
 
 def test_who_has_begun_does_not_bid_for_a_higher_term() -> None:
     one = machine(accept_rollback=True)
     one.handle(t.StageJoined("evaluator", 0.0))
     one.handle(position(0))
+    one.handle(t.TermTaken(3, 0.0))
+    one.handle(position(0, term=3))
     one.handle(t.StageJoined("evaluator", 0.0))
-    assert isinstance(one.handle(replaced())[0], t.End)
+    assert isinstance(one.handle(replaced(term=3))[0], t.End)
 
 
 # --- promotion behind a gate
