@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from active_learner.peer import Peer, Received
-from protocol.messages import Action, Answer, AnswerReceipt, Question, QuestionClosed
+from protocol.messages import Action, Answer, AnswerReceipt, Lease, Leased, Question, QuestionClosed
 
 FIRST_TIMEOUT_S = 120.0
 """Until the pool is full."""
 TIMEOUT_S = 30.0
 ANNOTATOR = "quick"
+HOLDS = 5
+"""Questions at a time, as a page that has the next ones ready."""
+LEASE_S = (0.5, 5.0)
+"""Between two LEASEs that nothing else occasions: before the first question, and then."""
 
 
 @dataclass(slots=True)
@@ -58,6 +62,7 @@ class QuickLabeler:
         """Raises: TimeoutError when nothing is asked."""
         async with self._peer:
             await self._peer.join("user")
+            renewing = asyncio.create_task(self._renew())
             await self._next(FIRST_TIMEOUT_S)
             self.waits.begun = time.time()
             for number in range(self._answers):
@@ -65,6 +70,7 @@ class QuickLabeler:
                 if number + 1 < self._answers:
                     await self._count_next()
             self.waits.ended = time.time()
+            renewing.cancel()
         return self.waits
 
     def _heard(self, received: Received) -> None:
@@ -74,6 +80,8 @@ class QuickLabeler:
                 self._came.set()
             case QuestionClosed(id=id):
                 self._held.pop(id, None)
+            case Leased(holds=holds):
+                self._held = {one: self._held[one] for one in self._held if one in holds}
             case AnswerReceipt() as receipt if receipt.id in self._receipts:
                 self._receipts.pop(receipt.id).set_result(receipt)
 
@@ -85,8 +93,17 @@ class QuickLabeler:
         receipt = self._receipts[answer.id] = asyncio.get_running_loop().create_future()
         begun = time.perf_counter()
         self._peer.send("@trainer", answer)
+        self._lease(question.id)
         await asyncio.wait_for(receipt, TIMEOUT_S)
         self.waits.receipts.append(time.perf_counter() - begun)
+
+    def _lease(self, *unconfirmed: str) -> None:
+        self._peer.send("@trainer", Lease(ANNOTATOR, HOLDS, (*self._held, *unconfirmed), ()))
+
+    async def _renew(self) -> None:
+        while True:
+            self._lease()
+            await asyncio.sleep(LEASE_S[bool(self._decided)])
 
     async def _count_next(self) -> None:
         if self._held:

@@ -115,21 +115,19 @@ class Intake:
         """Scores of a parked batch bring it into the pool; those of a known one or of a refresh renew the pool's."""
         known = self._known.pop(event.re, None)
         if known is not None:
-            for key, place in zip(known.keys, known.places, strict=True):
-                self._renew(key, event.probabilities[place], event.model_version)
+            self._renew(known.keys, event.probabilities[list(known.places)], event.model_version)
             return []
         keys = self._refreshing.pop(event.re, None)
         if keys is not None:
-            for key, row in zip(keys, event.probabilities, strict=True):
-                self._renew(key, row, event.model_version)
+            self._renew(keys, event.probabilities, event.model_version)
             return []
         return [self._take(self._parked.pop(event.re), event)]
 
-    def _renew(self, key: str, row: NDArray[Any], model_version: int) -> None:
-        """Wherever the sample is now."""
-        self.pool.score(key, row, model_version)
+    def _renew(self, keys: tuple[str, ...], rows: NDArray[Any], model_version: int) -> None:
+        """Wherever the samples are now."""
+        self.pool.score_all(keys, rows, model_version)
         if self._beside is not None:
-            self._beside.score(key, row, model_version)
+            self._beside.score_all(keys, rows, model_version)
 
     def refuse(self, event: ScoresRefused) -> list[Command]:
         """Unscored for ever: a parked batch is refused to its source, a refresh leaves the older scores."""

@@ -122,6 +122,18 @@ class Pool:
             self._versions[row] = model_version
             self._uncertainty[row] = 1.0 - float(probabilities.max())
 
+    def score_all(self, keys: Sequence[str], probabilities: NDArray[Any], model_version: int) -> None:
+        """As `score` for each key and row."""
+        found = [(place, self._rows[key]) for place, key in enumerate(keys) if key in self._rows]
+        if not found:
+            return
+        places, rows = np.array(found).T
+        newer = self._versions[rows] <= model_version
+        places, rows = places[newer], rows[newer]
+        self._probabilities[rows] = probabilities[places]
+        self._versions[rows] = model_version
+        self._uncertainty[rows] = 1.0 - probabilities[places].max(axis=1).astype(np.float64)
+
     def remove(self, keys: Iterable[str]) -> list[PoolSample]:
         """Take out those that are there."""
         found = [self[key] for key in keys if key in self._rows]

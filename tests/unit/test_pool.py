@@ -102,3 +102,42 @@ def test_a_snapshot_that_is_none_is_refused_in_words_and_adds_nothing(content: b
     with pytest.raises(ValueError, match=words):
         empty.restore(content)
     assert len(empty) == 0
+
+
+def test_many_scores_at_once_are_as_each_by_itself() -> None:
+    one, all_at_once = pool(9, 0.9, None, 0.7), pool(9, 0.9, None, 0.7)
+    keys = [f"{number:032x}" for number in (2, 7, 0, 1)]
+    rows = np.array([[0.6, 0.4], [0.9, 0.1], [0.55, 0.45], [0.8, 0.2]], np.float32)
+    for version in (3, 2):
+        for key, row in zip(keys, rows, strict=True):
+            one.score(key, row, version)
+        all_at_once.score_all(keys, rows, version)
+        rows = rows[:, ::-1] * 0.5
+    all_at_once.score_all([], rows[:0], 9)
+    assert all_at_once.dump() == one.dump()
+    assert [all_at_once[key].uncertainty for key in sorted(keys[:1])] == [one[keys[0]].uncertainty]
+
+
+def test_a_view_has_the_samples_of_another_pool_among_its_own() -> None:
+    whole, even, odd = pool(9, 0.9, 0.8, None, 0.7, 0.6), pool(9, 0.9, None, None, 0.7), Pool(9, 2)
+    for number, sample in enumerate(even.remove([f"{number:032x}" for number in (1, 3)])):
+        odd.add(sample.key, sample.features)
+        odd.score(sample.key, np.array([[0.8, 0.2], [0.7, 0.3]], np.float32)[number], 1)
+    even.add(f"{4:032x}", FEATURES + 4)
+    even.score(f"{4:032x}", np.array([0.6, 0.4], np.float32), 1)
+    both, expected = even.view(beside=odd), whole.view()
+    assert both.keys == expected.keys
+    assert np.array_equal(both.features, expected.features)
+    assert np.array_equal(both.probabilities, expected.probabilities, equal_nan=True)
+    assert np.array_equal(both.model_versions, expected.model_versions)
+    left_out = [*even.view().keys]
+    assert even.view(without=left_out, beside=odd).keys == odd.view().keys
+
+
+def test_samples_of_another_shape_or_dtype_are_refused_by_a_pool() -> None:
+    full = pool(3, 0.9)
+    with pytest.raises(ValueError, match="those of the pool are float32"):
+        full.add("x", np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match="a sample is float64"):
+        full.add("x", np.zeros(2))
+    assert len(full) == 1
