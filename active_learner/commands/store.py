@@ -54,7 +54,8 @@ def backup(config: Config, file: str) -> int:
     """Copy CONFIG's label store to FILE, and verify the copy; the trainer may be running.
 
     The copy is of one moment, complete, and on the disk when the command ends. To go back to it: stop the trainer, put the
-    copy in the store's place, and start with --accept-rollback, for what was answered since is lost.
+    copy in the store's place, and start with --accept-rollback, for what was answered since is lost. Of a damaged store
+    there is no backup: it is told where it is damaged, exit 5, and FILE is not made.
 
     \b
     active-learner store backup digits labels-monday.db

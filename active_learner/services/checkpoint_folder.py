@@ -43,8 +43,6 @@ class CheckpointFolder:
 
     def open_newest(self, backend: Backend, report: Callable[[str], None]) -> None:
         """Load the newest that is good, if there is one. Damaged ones are told to `report` and left where they are."""
-        for leftover in self._folder.glob(f"{self._role}-*.tmp"):
-            leftover.unlink()  # a write that a kill cut off
         for step in reversed(self.steps()):
             try:
                 backend.load(self.path(step), "")
@@ -53,6 +51,11 @@ class CheckpointFolder:
                 report(f"{error}; an older one is taken")
             else:
                 return
+
+    def sweep(self) -> None:
+        """Away with what a kill cut off while it was written. Only for who has the role: it may be another's write."""
+        for leftover in self._folder.glob(f"{self._role}-*.tmp"):
+            leftover.unlink(missing_ok=True)
 
     def keep(self, state: EngineState, run: str, term: int, plan_round: int, era: int) -> None:
         """Write a state of the middle of a round. Raises: OSError, ValueError (nothing changed), also when a promotion or a

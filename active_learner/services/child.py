@@ -30,6 +30,8 @@ class Program:
     name: str
     command: tuple[str, ...]
     policy: Policy = field(default_factory=Policy)
+    once: tuple[str, ...] = ()
+    """Options of its first start alone."""
     stdin: bool = False
     """It reads our standard input."""
     terminal: bool = False
@@ -56,6 +58,7 @@ class Child:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self.program.command,
+                *self.program.once,
                 stdin=own,
                 stdout=None if self.program.terminal else asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

@@ -103,6 +103,7 @@ class Evaluator(Service):
     async def start(self) -> str:
         self._peer.on_message = self._hear
         await meet(self._peer)
+        self._checkpoints.sweep()
         rooms, place = self._rooms, self._place
         last = (place.input_room, rooms.traininput)  # whoever is there when its orders come has heard all else
         for room in dict.fromkeys((rooms.control, rooms.evolution, place.output_room, *last)):

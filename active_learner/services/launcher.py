@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from active_learner.services.child import Child, OnLine, Program
@@ -105,6 +105,7 @@ class Launcher:
             code = await self._one_life(child, restarts, up)
             self._lives.ended(program.name, code, child.last_words)
             pause = self._after(restarts.ended(code, asyncio.get_running_loop().time()), child, code)
+            program = replace(program, once=())
         up.set()
 
     async def _one_life(self, child: Child, restarts: Restarts, up: asyncio.Event) -> int:

@@ -21,6 +21,9 @@ _US = (sys.executable, "-P", "-m", "active_learner")
 
 _STORE_TROUBLE = 5
 
+ONCE = "--accept-rollback"
+"""What a person has agreed to is the loss that there was when he said so, not one that comes while it runs."""
+
 
 def programs(config: Config, resolved: Path, serve: Sequence[str], common: Sequence[str]) -> list[Program]:
     """Broker, trainer, evaluators, source, labeler: in the order in which they are started. `serve` are the trainer's
@@ -30,19 +33,23 @@ def programs(config: Config, resolved: Path, serve: Sequence[str], common: Seque
     """
     file = str(resolved)
 
-    def program(name: str, command: str, policy: Policy, *options: str, **streams: bool) -> Program:
-        return Program(name, (*_US, command, file, *common, *options), policy, **streams)
+    def program(name: str, command: str, policy: Policy, *options: str, stdin: bool = False) -> Program:
+        return Program(name, (*_US, command, file, *common, *options), policy, stdin=stdin)
 
     in_memory = config.store.url.startswith("memory:")
     trainer = Policy(ends_all=True, fatal=(*HOPELESS, _STORE_TROUBLE), may_restart=not in_memory)
-    found = [program("broker", "broker", Policy(for_ever=True)), program("trainer", "serve", trainer, *serve)]
+    always = [option for option in serve if option != ONCE]
+    once = tuple(option for option in serve if option == ONCE)
+    found = [program("broker", "broker", Policy(for_ever=True))]
+    found.append(replace(program("trainer", "serve", trainer, *always), once=once))
     for role in roles_here(config):
         which = () if role == config.evaluator.role else ("--set", f"evaluator.role={json.dumps(role)}")
         found.append(program(role, "evaluator", Policy(), *which))
     if config.source.kind != "none":
         found.append(program("source", "source", Policy(may_finish=True), stdin=_reads_stdin(config)))
     if config.labeler.kind == "terminal":
-        found.append(program("labeler", "label", Policy(ends_all=True), terminal=True))
+        found.append(program("labeler", "label", Policy(ends_all=True)))
+        found[-1] = replace(found[-1], terminal=True)
     elif config.labeler.kind != "none":
         found.append(program("labeler", "label", Policy(may_finish=True)))
     if _reads_stdin(config) and config.labeler.kind == "terminal":

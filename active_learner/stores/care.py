@@ -25,7 +25,8 @@ class Care(ABC):
     @abstractmethod
     def backup(self, experiment: str, spec: SampleSpec, target: Path) -> Findings:
         """A consistent and durable copy, as of one moment, while a trainer may be writing; returns what `verify` finds in the
-        copy. `target` is not there yet. Raises: StoreError; WrongStore as `verify`."""
+        copy. `target` is not there yet, and never is with anything damaged in it. Raises: StoreError; WrongStore as `verify`, and
+        when the store is damaged."""
 
     @abstractmethod
     def upgrade(self, experiment: str, spec: SampleSpec) -> Path | None:

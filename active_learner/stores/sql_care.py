@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, insert, select, update
 
 from active_learner.core.records import SampleSpec
+from active_learner.durable.files import sync_folder
 from active_learner.durable.lock import WriterLock
 from active_learner.durable.watermark import Watermark
 from active_learner.errors import StoreError, WrongStore
@@ -31,8 +32,17 @@ class SqlCare(Care):
 
     def backup(self, experiment: str, spec: SampleSpec, target: Path) -> Findings:
         self._check_there()
-        copy_database(self.path, target)
-        return SqlCare(target).verify(experiment, spec, marked=False)
+        unchecked = target.with_name(f"{target.name}.unchecked")
+        try:
+            copy_database(self.path, unchecked)
+            found = SqlCare(unchecked).verify(experiment, spec, marked=False)
+            if found.damage:
+                raise WrongStore(f"{damaged(str(self.path), found)}; a backup of it is not made")
+            unchecked.replace(target)
+            sync_folder(target.parent)
+        finally:
+            unchecked.unlink(missing_ok=True)
+        return found
 
     def _check_there(self) -> None:
         if not self.path.exists():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -200,3 +201,12 @@ asyncio.run(main())
     while not all(gone(pid) for pid in children):
         assert time.monotonic() < deadline, "a child outlived the launcher"
         os.sched_yield()
+
+
+def test_an_option_of_the_first_start_is_not_given_to_the_second() -> None:
+    """A trainer that went on with a store that was rolled back, and died: who starts it again has agreed to nothing."""
+    code = "import sys; print('ready:', *sys.argv[1:], flush=True); sys.exit(7 if sys.argv[1:] else 0)"
+    trainer = replace(program("trainer", code, Policy(ends_all=True)), once=("--accept-rollback",))
+    end, heard, _ = launch(trainer)
+    assert end == End(0, "")
+    assert [line.strip() for _, line in heard.lines] == ["ready: --accept-rollback", "ready:"]

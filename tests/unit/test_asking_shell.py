@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from active_learner.core.asking import AskingMachine
-from active_learner.core.asking_events import AskingRules, LabelerHere
+from active_learner.core.asking_events import AskingRules, EvaluatorHere, LabelerHere
 from active_learner.core.pool import Pool
 from active_learner.core.records import AskedQuestion, SampleSpec
 from active_learner.services import asking_shell
@@ -18,7 +18,9 @@ from active_learner.services.asking_shell import AskingShell
 from active_learner.services.label_book import LabelBook, Outcome
 from active_learner.services.pump import Surroundings
 from active_learner.stores.memory import MemoryStore
-from protocol.messages import Action, Answer, AnswerReceipt, Message, Question
+from active_learner.strategies.base import QueryStrategy
+from active_learner.strategies.random_choice import RandomChoice
+from protocol.messages import Action, Answer, AnswerReceipt, Candidates, Member, Message, Question, Scores
 
 SPEC = SampleSpec((2,), "float32", 3)
 
@@ -140,3 +142,44 @@ def test_what_is_not_begun_at_a_stop_gets_no_receipt_and_is_counted() -> None:
         await scene.commits(1)
 
     in_scene(work)
+
+
+class GatedBook(LabelBook):
+    """Commits questions when `gate` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore("memory", Path("run")), "e", SPEC, print)
+        self.asked, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def commit_questions(self, questions: Sequence[AskedQuestion]) -> None:
+        self.asked.set()
+        await self.gate.wait()
+
+
+def test_a_question_is_committed_before_anybody_hears_of_it() -> None:
+    async def main() -> None:
+        book, said, tasks = GatedBook(), list[Message](), list[asyncio.Future[None]]()
+        heard = asyncio.Event()
+
+        def say(room: str, message: Message) -> None:
+            if isinstance(message, Question):
+                said.append(message)
+                heard.set()
+
+        machine = AskingMachine(AskingRules(4, 1, initial_labels=1), Pool(4, 3), name="t", at=0.0)
+        outside = Surroundings(say, print, lambda work: tasks.append(asyncio.ensure_future(work)), print)
+        strategies: dict[str, QueryStrategy] = {"": RandomChoice(), "random": RandomChoice()}
+        rooms = ("evolution", "user", "control")
+        shell = AskingShell(machine, SPEC, 0, book, strategies, rooms, outside=outside, on_round=lambda: None)
+        async with asyncio.timeout(20):
+            shell.handle(LabelerHere("ann", True, 0.0))
+            shell.handle(EvaluatorHere(True, 0.0))
+            rows = np.arange(8, dtype=np.float32).reshape(4, 2)
+            shell.candidates_heard(Candidates("c", "propose", rows, False), 7, Member(7, "source", "source"))
+            shell.scores_heard(Scores("c", 0, np.full((4, 3), 1 / 3, np.float32), np.zeros(4, np.float32), None))
+            await book.asked.wait()
+            assert said == []
+            book.gate.set()
+            await heard.wait()
+
+    asyncio.run(main())

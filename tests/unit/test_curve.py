@@ -281,3 +281,25 @@ def test_no_repr_of_keys_shows_a_secret() -> None:
     pair = new_pair()
     for thing in (pair, Keys("x", "x", pair, new_pair().public)):
         assert pair.secret not in f"{thing} {thing!r}"
+
+
+def test_a_server_whose_handler_is_gone_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proof of the start says nothing of later: without ZAP_ENFORCE_DOMAIN any key would be let in then."""
+    monkeypatch.setattr(zmq_curve, "PROOF_S", 2.0)
+
+    async def tried(is_there: bool) -> str:
+        door, fresh = Door(), new_pair()
+        door.known.add(fresh.public)
+        with zmq.Context() as context, context.socket(zmq.ROUTER) as server:
+            zap = zmq_curve.Zap(context, door)
+            zmq_curve.as_server(server, door.pair)
+            server.bind(ADDRESS)
+            if not is_there:
+                zap.close()
+            try:
+                return await zmq_curve._try(context, server.last_endpoint.decode(), fresh, door.pair.public)
+            finally:
+                zap.close()
+
+    assert asyncio.run(tried(True)) == Handshake.DONE
+    assert asyncio.run(tried(False)) != Handshake.DONE

@@ -19,6 +19,7 @@ import pytest
 from active_learner.backends.base import EngineState
 from active_learner.backends.checkpoint import BLANK, FACTS, read_checkpoint, write_checkpoint
 from active_learner.core.checkpointing import CheckpointRule
+from active_learner.errors import ActiveLearnerError
 from active_learner.peer import Peer
 from active_learner.services.checkpoint_folder import CheckpointFolder
 from active_learner.services.evaluator import Evaluator
@@ -289,7 +290,26 @@ for value in (1.0, 2.0):
     folder = CheckpointFolder(tmp_path, ROLE, 3)
     assert folder.steps() == (2,)
     folder.open_newest(_Loads(), lambda text: pytest.fail(text))  # type: ignore[arg-type]
+    folder.sweep()
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_only_who_has_the_role_clears_away_what_a_kill_cut_off(tmp_path: Path) -> None:
+    """Before the broker has said so it may be what a live evaluator writes at this moment."""
+    cut_off = tmp_path / f"{names(50)[0]}.tmp"
+    cut_off.touch()
+
+    async def main() -> None:
+        async with MemoryBroker() as broker:
+            first = await begun(broker, tmp_path)
+            assert not cut_off.exists()
+            cut_off.touch()
+            with pytest.raises(ActiveLearnerError):
+                await begun(broker, tmp_path)
+            assert cut_off.exists()
+            await first.stop()
+
+    asyncio.run(main())
 
 
 class _Loads:

@@ -41,6 +41,12 @@ def test_options_of_the_trainer_go_to_the_trainer_and_common_ones_to_all(tmp_pat
     assert evaluator.command[-3:] == ("evaluator", "r.yaml", "--verbose")
 
 
+def test_a_rollback_is_accepted_by_the_first_start_alone(tmp_path: Path) -> None:
+    _, trainer, _ = plan.programs(config(tmp_path), Path("r.yaml"), ("--accept-rollback", "--rounds", "3"), ())
+    assert trainer.command[-3:] == ("r.yaml", "--rounds", "3")
+    assert trainer.once == ("--accept-rollback",)
+
+
 def test_each_process_has_a_metrics_port_of_its_own_and_zero_is_any(tmp_path: Path) -> None:
     planned = plan.programs(config(tmp_path), Path("r.yaml"), (), ())
     assert [one.command[-2:] for one in plan.with_metrics(planned, 9400)] == [

@@ -135,6 +135,22 @@ def test_row_45_control_before_labels_before_candidates_before_telemetry(wires: 
     assert not wires.relay.counters.keys() & {"lost", "evicted"}
 
 
+def test_row_45_nothing_goes_while_something_waits_that_matters_less(wires: Wires) -> None:
+    wires.full.add("b")
+    for number in range(3):
+        for message in (answer(number), proposal(number), line(number)):
+            wires.say("a", message, ROOM)
+    went: list[str] = []
+    before: dict[str, int] = {}
+    for number in range(10):
+        wires.say("a", order(number), ROOM)
+        counts = {name: count for name, count in wires.relay.counters.items() if name.startswith("shed.")}
+        went += [name for name, count in counts.items() if count != before.get(name)]
+        before = counts
+    assert before == {"shed.log_line": 3, "shed.candidates": 3, "shed.answer": 3}
+    assert went == sorted(went, key=["shed.log_line", "shed.candidates", "shed.answer"].index)
+
+
 def test_row_45_a_sender_is_told_once_of_what_was_dropped_and_telemetry_is_not_told(wires: Wires) -> None:
     notes: list[str] = []
     wires.relay.membership.note = notes.append

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from active_learner.core.records import AskedQuestion, LabelEvent, SampleSpec, content_key
-from active_learner.errors import ConfigError, StoreError, StoreLocked, WrongStore
+from active_learner.errors import ConfigError, DiskFailed, StoreError, StoreLocked, WrongStore
 from active_learner.stores import file_of, open_store, sql_engine
 from active_learner.stores.base import Store, Stored
 
@@ -275,3 +275,15 @@ def test_a_full_quarantine_costs_no_transaction(store: Store, tmp_path: Path, mo
     assert [store.quarantine(stray) for stray in strays[:3]] == [True, True, False]
     monkeypatch.setattr(sql_engine.Database, "transaction", None)
     assert [store.quarantine(stray) for stray in strays] == [True, True, False, False]
+
+
+def test_row_39_after_a_failed_fsync_no_transaction_begins_any_more(store: Store) -> None:
+    """What the kernel did with the pages is not known: a commit that succeeds later would promise too much."""
+    store.commit_questions([QUESTION])
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR_FSYNC, "SQLITE_IOERR_FSYNC"
+    with pytest.raises(DiskFailed), store._database._told():  # type: ignore[attr-defined]
+        raise error
+    for use in (lambda: store.commit_event(answer()), store.next_term, store.labels, lambda: store.save_pool(b"x")):
+        with pytest.raises(DiskFailed, match="nothing is written any more"):
+            use()

@@ -501,6 +501,20 @@ def test_a_backup_is_verified_and_can_be_verified_later(config: Path) -> None:
         run("backup", "own.yaml", "nowhere/monday.db")
 
 
+def test_a_backup_of_a_damaged_store_is_not_made(config: Path) -> None:
+    store = opened(config)
+    filled(store)
+    store.close()
+    with contextlib.closing(sqlite3.connect(config / "labels.db", isolation_level=None)) as database:
+        for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f"DROP TRIGGER {trigger}")
+        database.execute("UPDATE events SET at = at + 1")
+    before = sorted(Path().iterdir())
+    with pytest.raises(WrongStore, match=r"labels.db is damaged(.|\n)*a backup of it is not made"):
+        run("backup", "own.yaml", "monday.db")
+    assert sorted(Path().iterdir()) == before
+
+
 def test_upgrade_names_the_copy(config: Path, old: Path) -> None:
     config.mkdir(parents=True)
     shutil.copy(old, config / "labels.db")

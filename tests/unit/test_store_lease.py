@@ -209,3 +209,21 @@ def test_a_lock_where_no_file_can_be_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "labels.lock").mkdir()
     with pytest.raises(StoreError):
         WriterLock(tmp_path / "labels")
+
+
+def test_row_28_the_term_in_the_database_refuses_the_older_trainer_where_its_lock_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock on a network's disk may be gone without a word: what the transaction itself reads is the last fence."""
+    stores = [open_store("sqlite:///labels.db", tmp_path) for _ in range(2)]
+    for store in stores:
+        store.open("digits", SPEC, takes_over=True)
+        store.next_term()
+    hung, successor = stores
+    monkeypatch.setattr(WriterLock, "check", lambda lock: None)
+    for write in (lambda: say(hung, 1), hung.next_term, lambda: hung.save_pool(b"old")):
+        with pytest.raises(LeaseHeld, match="has a newer trainer, term 2"):
+            write()
+    assert say(successor, 1) == 1
+    for store in stores:
+        store.close()
