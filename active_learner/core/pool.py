@@ -97,7 +97,7 @@ class Pool:
     def _check(self, features: Features) -> None:
         """The first sample says what all look like."""
         if self._features is None:
-            self._features = np.empty((len(self._versions), *features.shape), features.dtype)
+            self._features = np.zeros((len(self._versions), *features.shape), features.dtype)
         if features.shape != self._features.shape[1:] or features.dtype != self._features.dtype:
             expected = f"{self._features.dtype} {self._features.shape[1:]}"
             raise ValueError(f"a sample is {features.dtype} {features.shape}, those of the pool are {expected}")
@@ -245,7 +245,8 @@ def packed(view: PoolView) -> bytes:
 
 
 def _longer(array: NDArray[Any], rows: int) -> NDArray[Any]:
-    longer = np.empty((rows, *array.shape[1:]), array.dtype)
+    """Zeros in the new rows: the same events make the same state, also where nobody looks."""
+    longer = np.zeros((rows, *array.shape[1:]), array.dtype)
     longer[: len(array)] = array
     return longer
 
