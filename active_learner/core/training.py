@@ -286,7 +286,7 @@ class TrainingMachine(Machine[Event, Command]):
     def _end_plan(self, plan: Plan, at: float) -> list[Command]:
         self.place = None
         self._log.end_steps()
-        if self._log.has_result(plan):
+        if self._log.has_result(plan) and self._doubted != plan.round:
             return self._say_promote(plan, at)
         if self._doubted == plan.round or (self._gate is not None and self.stages.any_promoted(plan.last_step)):
             return self._do_again(plan, at)  # by which verdict died with a trainer: those weights must not be judged

@@ -502,6 +502,17 @@ def test_a_stage_that_stands_there_and_does_not_fit_does_the_end_of_the_round_ag
     assert one.handle(position(6, version=4, restorable=(4, 6))) == [t.SendForward(place_of(second, 7))]
 
 
+def test_a_stage_whose_weights_are_not_those_of_a_finished_round_does_its_end_again() -> None:
+    """Its checkpoint has weights of an earlier step: to ask for the promotion again and again would never end."""
+    first, second = plan(), plan(2, first_step=5)
+    one = machine(history=[(first, result(first)), (second, result(second))])
+    one.handle(t.StageJoined("evaluator", 0.0))
+    assert one.handle(position(8, version=4, restorable=(4, 8))) == [t.SendPromote(2, 8, 8)]
+    assert one.handle(position(8, version=4, restorable=(4, 8), why="is older")) == [t.AskPosition(2)]
+    assert one.handle(position(8, version=4, restorable=(4, 8))) == [t.SendRestore("evaluator", 4), t.AskPosition(2)]
+    assert one.handle(position(4, version=4, restorable=(4,))) == [t.SendForward(place_of(second, 5))]
+
+
 def test_without_a_gate_a_promotion_that_was_begun_is_asked_for_again() -> None:
     first, second = plan(), plan(2, first_step=5)
     one = machine(history=[(first, result(first)), (second, None)])
