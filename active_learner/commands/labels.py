@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from active_learner.stores.base import Store
     from active_learner.stores.exchange import Imported, Reading
 
-FORMATS = click.Choice(["csv", "jsonl", "tutorial"])
+FORMATS = click.Choice(["csv", "jsonl", "tutorial", "parquet"])
+SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
 @click.group("labels")
@@ -29,7 +31,7 @@ def command() -> None:
 @experiment
 @click.argument("file", metavar="FILE")
 @click.option("--strict", is_flag=True, help="One bad row, and nothing is imported.")
-@click.option("--format", "format_name", type=FORMATS, help="Of FILE; else told from its first line.")
+@click.option("--format", "format_name", type=FORMATS, help="Of FILE; else told from its name or first line.")
 @click.option(
     "--annotator", default="import", show_default=True, help="Whose labels they are, where FILE does not say."
 )
@@ -40,6 +42,10 @@ def import_(config: Config, file: str, strict: bool, format_name: str | None, an
     tutorial  "(0, 1, 1)",3
     csv       0,1,1,3 (with a header: the label is in the column named label)
     jsonl     {"features": [0, 1, 1], "label": 3, "annotator": "ann", "at": 1700000000}
+    parquet   the same columns (FILE.parquet; needs the extra `parquet`)
+
+    What an export says of who, when and how (annotator, at, circumstances) is taken, its key is compared with the features.
+    An export imported again changes nothing.
     """
     import time
 
@@ -52,7 +58,10 @@ def import_(config: Config, file: str, strict: bool, format_name: str | None, an
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--annotator") from None
     spec = resolve(config)
-    reading = _read(file, spec, format_name, bits=config.source.kind == "evolution")
+    try:
+        reading = _read(file, spec, format_name, bits=config.source.kind == "evolution")
+    except BadLabel as error:
+        raise BadLabel(f"{file}: {error}") from None
     store = _open(config, spec, read_only=False)
     try:
         done = import_labels(store, reading, annotator, time.time(), strict=strict)
@@ -65,13 +74,19 @@ def import_(config: Config, file: str, strict: bool, format_name: str | None, an
 
 
 def _read(file: str, spec: SampleSpec, format_name: str | None, *, bits: bool) -> Reading:
+    from active_learner.stores import parquet_file
     from active_learner.stores.exchange import read_labels
+
+    def read(stream: BinaryIO) -> Reading:
+        if (format_name or SUFFIXES.get(Path(file).suffix.lower())) == "parquet":
+            return parquet_file.read_labels(stream, spec, bits=bits)
+        return read_labels(stream, spec, format_name, bits=bits)
 
     try:
         if file == "-":
-            return read_labels(sys.stdin.buffer, spec, format_name, bits=bits)
+            return read(sys.stdin.buffer)
         with Path(file).open("rb") as stream:
-            return read_labels(stream, spec, format_name, bits=bits)
+            return read(stream)
     except OSError as error:
         raise ActiveLearnerError(f"{file}: cannot be read: {error.strerror}") from None
 
@@ -86,40 +101,59 @@ def _tell(file: str, done: Imported) -> None:
 @command.command("export")
 @experiment
 @click.argument("file", metavar="FILE")
-@click.option("--format", "format_name", type=FORMATS, help="Else jsonl for FILE.jsonl, csv for all others.")
-def export(config: Config, file: str, format_name: str | None) -> int:
+@click.option(
+    "--format",
+    "format_name",
+    type=FORMATS,
+    help="Else jsonl for FILE.jsonl, parquet for FILE.parquet, csv for all others.",
+)
+@click.option(
+    "--events", is_flag=True, help="All that annotators ever said and took back, instead of the present labels."
+)
+def export(config: Config, file: str, format_name: str | None, events: bool) -> int:
     """Write the labels of CONFIG's store to FILE (- is standard output); the trainer may be running.
 
-    csv and jsonl say for each label who gave it, when, in which round, and the model version and score that it was asked by.
+    csv, jsonl and parquet say for each label who gave it, when and how, by how many votes of how many, to which question
+    of which round, and the strategy, score and model version that it was asked by.
     """
     from active_learner.config.sample import resolve
-    from active_learner.stores.exchange import WRITERS
 
+    name = format_name or SUFFIXES.get(Path(file).suffix.lower(), "csv")
+    if events and name == "tutorial":
+        raise click.BadParameter("the tutorial's file has no place for events", param_hint="--events")
     spec = resolve(config)
     store = _open(config, spec, read_only=True)
     try:
-        labels = store.labels()
+        found: Sequence[Any] = store.events() if events else store.labels()
     finally:
         store.close()
-    name = format_name or ("jsonl" if Path(file).suffix.lower() in (".jsonl", ".ndjson") else "csv")
-    _write(file, "".join(WRITERS[name](labels, spec)))
-    click.echo(f"{len(labels)} labels written to {file} ({name})", err=True)
+    _write(file, _written(found, spec, name, events=events))
+    click.echo(f"{len(found)} {'events' if events else 'labels'} written to {file} ({name})", err=True)
     return 0
 
 
-def _write(file: str, text: str) -> None:
+def _written(found: Sequence[Any], spec: SampleSpec, name: str, *, events: bool) -> bytes:
+    from active_learner.stores import exchange, parquet_file
+
+    if name == "parquet":
+        return parquet_file.write_events(found) if events else parquet_file.write_labels(found, spec)
+    rows = exchange.EVENT_WRITERS[name](found) if events else exchange.WRITERS[name](found, spec)
+    return "".join(rows).encode("utf-8")
+
+
+def _write(file: str, content: bytes) -> None:
     from active_learner.durable.files import replace_file
 
     if file == "-":
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
         return
     path = Path(file).resolve()
     try:
         if path.exists() and not path.is_file():  # a pipe or a device is written to, not replaced
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content)
         else:
-            replace_file(path, text.encode("utf-8"))
+            replace_file(path, content)
     except OSError as error:
         raise ActiveLearnerError(f"{file}: cannot be written: {error.strerror}") from None
 

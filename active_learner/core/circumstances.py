@@ -22,6 +22,11 @@ def objection(text: str) -> str:
         return "circumstances are no JSON"
 
 
+def plain(text: str) -> str:
+    """The same in ASCII, which every file and spreadsheet can hold."""
+    return json.dumps(json.loads(text)) if text else ""
+
+
 def _of(said: Any) -> str:
     if not isinstance(said, dict):
         return "circumstances are no JSON object"

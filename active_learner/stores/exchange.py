@@ -8,16 +8,18 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from active_learner.core.records import Label, SampleSpec, content_key
+from active_learner.core import circumstances
+from active_learner.core.records import Label, LabelEvent, SampleSpec, content_key
 from active_learner.errors import BadLabel
 from active_learner.stores.base import Store
 from active_learner.stores.row_readers import PROVENANCE, READERS, ReadRow, RowReader, lines, safe_cell, sniff
 from active_learner.stores.tuple_rows import format_row
 
+EVENT_FIELDS = LabelEvent.__slots__
 REASONS = 20
 """Bad rows that are told one by one; of a file of another kind every row is bad."""
 
@@ -33,12 +35,17 @@ class Reading:
     """Line number of each row."""
     skipped: int = 0
     reasons: list[str] = field(default_factory=list)
-    """Line number and reason of the first bad rows."""
+    """Line number, where there is one the column, and reason of the first bad rows."""
 
-    def skip(self, line: int, reason: str) -> None:
+    def keep(self, line: int, row: ReadRow) -> None:
+        self.rows.append(row)
+        self.places.append(line)
+
+    def skip(self, line: int, reason: str, column: int | None = None) -> None:
         self.skipped += 1
         if self.skipped <= REASONS:
-            self.reasons.append(f"line {line}: {reason}")
+            place = f"line {line}" if column is None else f"line {line}, column {column}"
+            self.reasons.append(f"{place}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +74,18 @@ def read_labels(stream: BinaryIO, spec: SampleSpec, format_name: str | None = No
                 reader = READERS[reading.format](spec)
             row = reader.read(text)
             if bits and row is not None:
-                _check_bits(row)
+                check_bits(row)
+        except json.JSONDecodeError as error:
+            reading.skip(place, error.msg, error.colno)
         except (ValueError, csv.Error, RecursionError) as error:
-            reading.skip(place, str(error) or type(error).__name__)
-            continue
-        if row is not None:
-            reading.rows.append(row)
-            reading.places.append(place)
+            reading.skip(place, str(error) or type(error).__name__, getattr(error, "colno", None))
+        else:
+            if row is not None:
+                reading.keep(place, row)
     return reading
 
 
-def _check_bits(row: ReadRow) -> None:
+def check_bits(row: ReadRow) -> None:
     others = row.features[(row.features != 0) & (row.features != 1)]
     if others.size:
         raise ValueError(f"has the value {others[0]}; a genome has 0 and 1 only")
@@ -111,6 +119,7 @@ def import_labels(store: Store, reading: Reading, annotator: str, at: float, *, 
         [row.value for row in reading.rows],
         [row.annotator or annotator for row in reading.rows],
         [at if row.at is None else row.at for row in reading.rows],
+        [row.circumstances for row in reading.rows],
     )
     known = len(reading.rows) - imported
     return Imported(reading.format, imported, known, reading.skipped, (*reading.reasons, *_more(reading)))
@@ -156,9 +165,21 @@ def column_rows(labels: Iterable[Label], spec: SampleSpec) -> Iterator[str]:
     size = int(np.prod(spec.shape, dtype=np.int64))
     yield _csv_line([*(f"f{place}" for place in range(size)), "label", *PROVENANCE])
     for label in labels:
-        told = {"annotator": safe_cell(label.annotator), "question": safe_cell(label.question)}
-        provenance = {name: told.get(name, getattr(label, name)) for name in PROVENANCE}
-        yield _csv_line([*label.features.ravel().tolist(), label.value, *provenance.values()])
+        yield _csv_line([*label.features.ravel().tolist(), label.value, *_cells(label, PROVENANCE)])
+
+
+def event_columns(events: Iterable[LabelEvent]) -> Iterator[str]:
+    yield _csv_line(EVENT_FIELDS)
+    for event in events:
+        yield _csv_line(_cells(event, EVENT_FIELDS))
+
+
+def _cells(record: Label | LabelEvent, names: Iterable[str]) -> Iterator[object]:
+    """No text that a spreadsheet would run."""
+    for name in names:
+        value = getattr(record, name)
+        value = circumstances.plain(value) if name == "circumstances" else value
+        yield safe_cell(value) if isinstance(value, str) else value
 
 
 def _csv_line(cells: Iterable[object]) -> str:
@@ -171,14 +192,27 @@ def json_rows(labels: Iterable[Label], spec: SampleSpec) -> Iterator[str]:
     """An object a line; features nested as the sample's shape; a score that is no number is null."""
     for label in labels:
         row = {"features": label.features.tolist(), "label": label.value}
-        row.update((name, getattr(label, name)) for name in PROVENANCE)
-        if label.score is not None and not math.isfinite(label.score):
-            row["score"] = None
-        yield json.dumps({**row, "key": label.key}, ensure_ascii=False) + "\n"
+        yield _json_line({**row, **{name: getattr(label, name) for name in PROVENANCE}})
+
+
+def event_objects(events: Iterable[LabelEvent]) -> Iterator[str]:
+    return (_json_line({name: getattr(event, name) for name in EVENT_FIELDS}) for event in events)
+
+
+def _json_line(row: dict[str, Any]) -> str:
+    score = row.get("score")
+    if score is not None and not math.isfinite(score):
+        row["score"] = None
+    row["circumstances"] = json.loads(row["circumstances"] or "null")
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 WRITERS: dict[str, Callable[[Iterable[Label], SampleSpec], Iterator[str]]] = {
     "csv": column_rows,
     "jsonl": json_rows,
     "tutorial": tutorial_rows,
+}
+EVENT_WRITERS: dict[str, Callable[[Iterable[LabelEvent]], Iterator[str]]] = {
+    "csv": event_columns,
+    "jsonl": event_objects,
 }

@@ -10,20 +10,36 @@ import json
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
-from active_learner.core.numbers import number, numbers, shown
-from active_learner.core.records import Features, SampleSpec
+from active_learner.core import circumstances
+from active_learner.core.numbers import number, shown
+from active_learner.core.records import Features, SampleSpec, content_key
 from active_learner.stores.tuple_rows import parse_row, to_class, to_sample
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """A sample of 600,000 features written out: larger than any image that a person labels."""
 ANNOTATOR_LENGTH = 63
 """As the configuration's names."""
-PROVENANCE = ("annotator", "at", "round", "model_version", "score", "question")
-"""Columns and keys that an export adds behind the label."""
+PROVENANCE = (
+    "annotator",
+    "at",
+    "round",
+    "model_version",
+    "score",
+    "question",
+    "strategy",
+    "votes",
+    "voters",
+    "circumstances",
+    "key",
+)
+"""Columns and keys that an export adds behind the label. An import takes annotator, time and circumstances, and compares the key;
+the rest tells how the label came to be asked for in the run that it was exported from."""
+EVENT = "is a label event, of `labels export --events`: import a file of labels"
 LABEL_COLUMNS = ("label", "y")
+Value = TypeVar("Value")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet would run a text cell that begins with one of these."""
 
@@ -34,6 +50,15 @@ class ReadRow(NamedTuple):
     value: int
     annotator: str | None
     at: float | None
+    circumstances: str = ""
+
+
+class BadCell(ValueError):
+    """Of a line of columns, counted from 1."""
+
+    def __init__(self, column: int, reason: str) -> None:
+        super().__init__(reason)
+        self.colno = column
 
 
 class RowReader(ABC):
@@ -58,9 +83,14 @@ class JsonReader(RowReader):
     """`{"features": [0, 1, 1], "label": 3, "annotator": "ann", "at": 1700000000.5}`, the last two optional."""
 
     def read(self, line: str) -> ReadRow:
-        said = json.loads(line, parse_constant=_no_constant)
+        return self.read_object(json.loads(line, parse_constant=_no_constant))
+
+    def read_object(self, said: Any) -> ReadRow:
+        """Raises: ValueError."""
         if not isinstance(said, dict):
             raise ValueError("is no JSON object")
+        if "action" in said:
+            raise ValueError(EVENT)
         missing = [key for key in ("features", "label") if key not in said]
         if missing:
             raise ValueError(f"has no {' and no '.join(missing)}")
@@ -117,6 +147,8 @@ class ColumnReader(RowReader):
         cells = next(csv.reader([line], strict=True), [])
         if self._columns is None:
             names = [cell.strip().lower() for cell in cells]
+            if "action" in names and "value" in names:
+                raise ValueError(EVENT)
             self._columns = _columns(names)
             if self._columns.width is not None:
                 return None
@@ -125,12 +157,24 @@ class ColumnReader(RowReader):
     def _row(self, cells: list[str], columns: Columns) -> ReadRow:
         if columns.width is not None and len(cells) != columns.width:
             raise ValueError(f"has {len(cells)} columns, the header has {columns.width}")
-        label = cells[columns.label].strip()
+        label = range(len(cells))[columns.label]
         places = range(len(cells))[columns.features]
-        features = to_sample(numbers([cells[place] for place in places if place != columns.label]), self.spec)
+        values = [_at(place, number, cells[place]) for place in places if place != label]
+        features = to_sample(values, self.spec)
         said = {name: cells[place] or None for name, place in columns.provenance.items()}
-        value = to_class(label, self.spec)
-        return _read(features, value, said)
+        value = _at(label, lambda cell: to_class(cell.strip(), self.spec), cells[label])
+        try:
+            return _read(features, value, said)
+        except Wrong as error:
+            raise BadCell(columns.provenance[error.field] + 1, str(error)) from None
+
+
+def _at(place: int, parse: Callable[[str], Value], cell: str) -> Value:
+    """Raises: BadCell."""
+    try:
+        return parse(cell)
+    except ValueError as error:
+        raise BadCell(place + 1, str(error)) from None
 
 
 def _columns(names: list[str]) -> Columns:
@@ -174,10 +218,41 @@ def safe_cell(text: str) -> str:
     return f"'{printable}" if printable.startswith((*FORMULA, "'")) else printable
 
 
+class Wrong(ValueError):
+    """With something that stands behind the label."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+
+
 def _read(features: Features, value: int, said: Mapping[str, object]) -> ReadRow:
-    annotator, at = said.get("annotator"), said.get("at")
-    name = None if annotator is None else annotator_name(annotator)
-    return ReadRow(features, value, name, None if at is None else _time(at))
+    _check_key(features, said.get("key"))
+    name = _told(said, "annotator", annotator_name)
+    return ReadRow(features, value, name, _told(said, "at", _time), _told(said, "circumstances", _circumstances) or "")
+
+
+def _told(said: Mapping[str, object], field: str, parse: Callable[[object], Value]) -> Value | None:
+    """None: it does not say. Raises: Wrong."""
+    try:
+        return None if said.get(field) is None else parse(said[field])
+    except ValueError as error:
+        raise Wrong(field, str(error)) from None
+
+
+def _check_key(features: Features, key: object) -> None:
+    """What changed on its way, or is another experiment's, has another key. Raises: Wrong."""
+    if key is not None and key != content_key(features):
+        raise Wrong("key", f"key {shown(key)} is not that of the features, which is {content_key(features)}")
+
+
+def _circumstances(given: object) -> str:
+    """Text, or what a JSON object was read to. Raises: ValueError."""
+    text = given if isinstance(given, str) else json.dumps(given)
+    problem = circumstances.objection(text)
+    if problem:
+        raise ValueError(problem)
+    return text
 
 
 def annotator_name(given: object) -> str:

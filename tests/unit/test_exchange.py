@@ -7,17 +7,23 @@ import csv
 import io
 import json
 import math
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from active_learner import cli
 from active_learner.core.records import AskedQuestion, LabelEvent, SampleSpec, content_key
 from active_learner.errors import BadLabel
-from active_learner.stores import exchange, open_store, row_readers
+from active_learner.stores import exchange, open_store, parquet_file, row_readers
 from active_learner.stores.base import Store
 from active_learner.stores.exchange import Reading, import_labels, read_labels
 
@@ -28,6 +34,10 @@ IMAGES = SampleSpec(shape=(2, 2), dtype="uint8", classes=6)
 
 def read(text: str | bytes, spec: SampleSpec = SPEC, name: str | None = None) -> Reading:
     return read_labels(io.BytesIO(text.encode() if isinstance(text, str) else text), spec, name)
+
+
+def parquet(content: bytes, spec: SampleSpec = FLOATS) -> Reading:
+    return parquet_file.read_labels(io.BytesIO(content), spec)
 
 
 def pairs(reading: Reading) -> list[tuple[list[float], int]]:
@@ -74,7 +84,7 @@ def test_each_format_is_told_from_its_first_line(text: str, name: str | None) ->
 
 def test_the_format_may_be_said(store: Store) -> None:
     assert read("0,1,3", name="jsonl").skipped == 1
-    assert read('"(0, 1)",3', name="csv").reasons == ["line 1: '(0, 1)' is not a number"]
+    assert read('"(0, 1)",3', name="csv").reasons == ["line 1, column 1: '(0, 1)' is not a number"]
 
 
 def test_rows_may_say_who_and_when() -> None:
@@ -89,6 +99,7 @@ def test_images_come_flat_or_nested() -> None:
     assert read('{"features": [[0, 1], 2, 3], "label": 3}', IMAGES).skipped == 1
 
 
+HOW = '{"heard_s": 4.5, "note": "=cmd()\\u2028ü", "roll": true}'
 HUGE = "9" * 5000
 LONG = "9" * 400
 """Python reads it as a whole number; no float holds it."""
@@ -107,7 +118,7 @@ def test_a_bad_label_is_skipped_with_its_line_in_every_format(label: str) -> Non
         reading = read(good + bad + good)
         assert pairs(reading) == [([0, 1], 3)] * 2
         assert len(reading.reasons) == reading.skipped == 1
-        assert reading.reasons[0].startswith("line 2: ")
+        assert re.match(r"line 2(, column \d+)?: ", reading.reasons[0])
         assert len(reading.reasons[0]) < 200
 
 
@@ -122,7 +133,7 @@ def test_a_bad_feature_is_skipped_with_its_line_in_every_format(cell: str) -> No
         reading = read(good + bad + good)
         assert pairs(reading) == [([0, 1], 3)] * 2
         assert len(reading.reasons) == reading.skipped == 1
-        assert reading.reasons[0].startswith("line 2: ")
+        assert re.match(r"line 2(, column \d+)?: ", reading.reasons[0])
         assert len(reading.reasons[0]) < 200
 
 
@@ -210,7 +221,7 @@ def test_hostile_json_is_only_a_bad_row(row: str) -> None:
     reading = read(f'{{"features": [0, 1], "label": 3}}\n{row}\n')
     assert pairs(reading) == [([0, 1], 3)]
     assert reading.skipped == 1
-    assert reading.reasons[0].startswith("line 2: ")
+    assert re.match(r"line 2(, column \d+)?: ", reading.reasons[0])
 
 
 @pytest.mark.parametrize(
@@ -280,7 +291,7 @@ def rated(tmp_path: Path) -> Iterator[Store]:
     features = np.array([0.1, -0.0], np.float32)
     key = content_key(np.array([0.1, 0.0], np.float32))
     made.commit_questions([AskedQuestion("=q1", key, features, 4, "margin", 0.1, 1, 30, False, 9, 1.0)])
-    made.commit_event(LabelEvent("e", "=q1", key, "=SUM(A1)", 0, "answer", 5, 1700000000.123456))
+    made.commit_event(LabelEvent("e", "=q1", key, "=SUM(A1)", 0, "answer", 5, 1700000000.123456, HOW))
     rows = np.array([[1, 2], [3e-5, 4], [5, 6]], np.float32)
     made.add_labels(rows, [0, 1, 2], ["ann", "'quoted'", '-bob,"x"'], [1.5, 2.5, 3.5])
     yield made
@@ -291,20 +302,28 @@ def exported(store: Store, name: str, spec: SampleSpec = FLOATS) -> str:
     return "".join(exchange.WRITERS[name](store.labels(), spec))
 
 
-def content(store: Store) -> list[tuple[str, int, str, float]]:
-    return [(label.key, label.value, label.annotator, label.at) for label in store.labels()]
+def content(store: Store) -> list[tuple[object, ...]]:
+    return [
+        (label.key, label.value, label.annotator, label.at, json.loads(label.circumstances or "null"))
+        for label in store.labels()
+    ]
 
 
-@pytest.mark.parametrize("name", ["csv", "jsonl"])
-def test_what_is_exported_comes_back_with_who_and_when(rated: Store, tmp_path: Path, name: str) -> None:
-    reading = read(exported(rated, name), FLOATS)
+@pytest.mark.parametrize("name", ["csv", "jsonl", "parquet"])
+def test_what_is_exported_comes_back_with_who_when_and_how(rated: Store, tmp_path: Path, name: str) -> None:
+    if name == "parquet":
+        reading = parquet(parquet_file.write_labels(rated.labels(), FLOATS))
+    else:
+        reading = read(exported(rated, name), FLOATS)
     assert (reading.format, reading.skipped) == (name, 0)
     other = open_store("memory:other", tmp_path)
     other.open("digits", FLOATS)
     assert import_labels(other, reading, "import", 9.0).imported == 4
     assert content(other) == content(rated)
     other.close()
+    events = rated.events()
     assert import_labels(rated, reading, "import", 9.0).known == 4
+    assert rated.events() == events
 
 
 def test_the_tutorial_reads_what_is_exported_for_it(rated: Store) -> None:
@@ -346,6 +365,10 @@ def test_json_lines_are_json_even_when_a_score_is_no_number(tmp_path: Path) -> N
         "model_version": 30,
         "score": None,
         "question": "q1",
+        "strategy": "margin",
+        "votes": 1,
+        "voters": 1,
+        "circumstances": None,
         "key": key,
     }
     store.close()
@@ -402,7 +425,10 @@ def test_import_while_the_trainer_runs_is_refused_and_export_is_not(
     assert code == 5
     assert "is being written to by process" in err
     assert run(capsys, "export", config, "out.csv")[0] == 0
-    assert Path("out.csv").read_text() == "f0,f1,label,annotator,at,round,model_version,score,question\n"
+    assert (
+        Path("out.csv").read_text()
+        == "f0,f1,label,annotator,at,round,model_version,score,question,strategy,votes,voters,circumstances,key\n"
+    )
     trainer.close()
 
 
@@ -486,3 +512,163 @@ def test_the_command_knows_that_an_evolution_has_genomes(
 def test_a_file_of_another_kind_is_told_as_such(store: Store) -> None:
     with pytest.raises(BadLabel, match="looks like no label file"):
         import_labels(store, read("Dear sir,\nno labels here.\n"), "ann", 1.0)
+
+
+# --- provenance
+
+
+def test_a_bad_row_is_told_by_line_and_column() -> None:
+    header = "a,b,label,annotator,at,circumstances,key\n"
+    key = content_key(np.array([0, 1], np.uint8))
+    for cells, place in (
+        ("0,x,3,ann,1,,", "line 2, column 2: 'x' is not a number"),
+        ("0,1,9,ann,1,,", "line 2, column 3: label '9' is not one of 0 .. 5"),
+        ("0,1,3," + "n" * 64 + ",1,,", "line 2, column 4: annotator"),
+        ("0,1,3,ann,noon,,", "line 2, column 5: "),
+        ("0,1,3,ann,1,[1],", "line 2, column 6: circumstances are no JSON object"),
+        ("0,1,3,ann,1,,abc", "line 2, column 7: key 'abc' is not that of the features"),
+    ):
+        (reason,) = read(header + cells).reasons
+        assert reason.startswith(place), reason
+    assert read(f"{header}0,1,3,ann,1,{{}},{key}").reasons == []
+    assert read('{"features": [0, 1], "label": 3}\n{"features": [0, 1], "label" 3}').reasons == [
+        "line 2, column 30: Expecting ':' delimiter"
+    ]
+
+
+@pytest.mark.parametrize("how", ['{"a": [1]}', '{"a": null}', "[]", "3", json.dumps("x" * 2000), '{"a": 1e999}'])
+def test_circumstances_that_are_no_small_object_make_a_bad_row(how: str) -> None:
+    reading = read(f'{{"features": [0, 1], "label": 3, "circumstances": {how}}}')
+    assert reading.rows == []
+    assert "circumstances" in reading.reasons[0]
+
+
+def test_a_row_that_changed_on_its_way_is_found_by_its_key(rated: Store) -> None:
+    reading = read(exported(rated, "jsonl").replace("[1.0, 2.0]", "[1.0, 3.0]"), FLOATS)
+    assert (len(reading.rows), reading.skipped) == (3, 1)
+    assert "is not that of the features" in reading.reasons[0]
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "parquet"])
+def test_votes_and_strategy_are_told(tmp_path: Path, name: str) -> None:
+    store = open_store("memory:votes", tmp_path)
+    store.open("digits", SPEC)
+    features = np.array([0, 1], np.uint8)
+    key = content_key(features)
+    store.commit_questions([AskedQuestion("q1", key, features, 4, "margin", 0.5, 1, 30, False, 9, 1.0)])
+    for who, value in (("ann", 3), ("bob", 2), ("cyd", 3)):
+        store.commit_event(LabelEvent(who, "q1", key, who, 0, "answer", value, 2.0))
+    if name == "parquet":
+        (row,) = pq.read_table(io.BytesIO(parquet_file.write_labels(store.labels(), SPEC))).to_pylist()
+    elif name == "jsonl":
+        row = json.loads(exported(store, "jsonl", SPEC))
+    else:
+        (row,) = csv.DictReader(io.StringIO(exported(store, "csv", SPEC)))
+    told = {name: str(row[name]) for name in ("label", "annotator", "votes", "voters", "strategy", "key")}
+    assert told == {"label": "3", "annotator": "cyd", "votes": "2", "voters": "3", "strategy": "margin", "key": key}
+    store.close()
+
+
+def test_all_events_are_exported_and_are_no_labels(rated: Store, store: Store) -> None:
+    events = rated.events()
+    rows = [json.loads(line) for line in exchange.event_objects(events)]
+    assert [(row["id"], row["action"], row["value"]) for row in rows] == [
+        (one.id, one.action, one.value) for one in events
+    ]
+    assert rows[0]["circumstances"] == json.loads(HOW)
+    table = list(csv.DictReader(io.StringIO("".join(exchange.event_columns(events)))))
+    assert (table[0]["annotator"], table[1]["annotator"]) == ("'=SUM(A1)", "ann")
+    assert pq.read_table(io.BytesIO(parquet_file.write_events(events))).num_rows == len(events)
+    for text in ("".join(exchange.event_objects(events)), "".join(exchange.event_columns(events))):
+        with pytest.raises(BadLabel, match=r"is a label event.*import a file of labels"):
+            import_labels(store, read(text), "ann", 1.0)
+    with pytest.raises(BadLabel, match="is a label event"):
+        parquet(parquet_file.write_events(events))
+
+
+# --- Parquet
+
+
+def packed(**columns: object) -> bytes:
+    target = io.BytesIO()
+    pq.write_table(pa.table(columns), target)
+    return target.getvalue()
+
+
+GOOD = packed(features=[[0, 1]], label=[3])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "cannot be read as Parquet"),
+        (b"PAR1", "cannot be read as Parquet"),
+        (GOOD[:-9], "cannot be read as Parquet"),
+        (b"PAR1" + b"\xff" * 4000 + b"PAR1", "cannot be read as Parquet"),
+        (packed(label=[3]), "no column features"),
+        (packed(features=[[0, 1]]), "no column label"),
+        (packed(features=[0], label=[3]), "column features is int64, not a list of numbers"),
+        (packed(features=[["0", "1"]], label=[3]), "not a list of numbers"),
+        (packed(features=[[0, 1]], label=["3"]), "column label is string, not whole number"),
+        (packed(features=[[0, 1]], label=[3], annotator=[7]), "column annotator is int64, not text"),
+        (packed(features=[[0, 1]], label=[3], at=["noon"]), "column at is string, not number"),
+        (packed(features=[[0] * 100_000], label=[3]), "has 100000 values in 1 rows; the experiment's samples have 2"),
+    ],
+)
+def test_a_hostile_parquet_file_is_refused_in_words(content: bytes, words: str) -> None:
+    with pytest.raises(BadLabel, match=words):
+        parquet(content, SPEC)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=8))
+def test_a_parquet_file_with_changed_bytes_is_read_or_refused(place: int, junk: bytes) -> None:
+    try:
+        reading = parquet(GOOD[:place] + junk + GOOD[place + len(junk) :], SPEC)
+    except BadLabel:
+        return
+    assert len(reading.rows) + reading.skipped <= 1
+
+
+def test_a_bad_row_of_a_parquet_file_is_told_by_its_number() -> None:
+    reading = parquet(
+        packed(features=[[0, 1], [0, 1], [0, None]], label=[3, 9, 3], annotator=["ann", None, "bob"]), SPEC
+    )
+    assert pairs(reading) == [([0, 1], 3)]
+    assert [reason.partition(": ")[0] for reason in reading.reasons] == ["line 2", "line 3"]
+
+
+def test_a_parquet_file_of_too_many_rows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_file, "MAX_ROWS", 2)
+    with pytest.raises(BadLabel, match="has 3 rows, allowed are 2"):
+        parquet(packed(features=[[0, 1]] * 3, label=[3] * 3), SPEC)
+
+
+def test_without_pyarrow_the_extra_is_named(
+    config: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("rows.csv").write_text('"(0, 1)",3\n')
+    run(capsys, "import", config, "rows.csv")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    code, _, err = run(capsys, "export", config, "out.parquet")
+    assert code == 1
+    assert "pip install 'active-learner[parquet]'" in err
+    assert not Path("out.parquet").exists()
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl", "out.parquet"])
+def test_an_export_imported_again_changes_nothing(config: str, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    Path("rows.csv").write_text('"(0, 1)",3\n"(1, 0)",4\n')
+    run(capsys, "import", config, "rows.csv", "--annotator", "ann")
+    assert run(capsys, "export", config, name)[0] == 0
+    run(capsys, "export", config, f"events-{name}", "--events")
+    before = Path(f"events-{name}").read_bytes()
+    assert run(capsys, "import", config, name)[1].endswith("0 imported, 2 already known, 0 skipped\n")
+    run(capsys, "export", config, f"events-{name}", "--events")
+    assert Path(f"events-{name}").read_bytes() == before
+
+
+def test_the_tutorials_file_has_no_place_for_events(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "export", config, "-", "--events", "--format", "tutorial")
+    assert code == 2
+    assert "--events" in err
