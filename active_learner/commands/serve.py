@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from active_learner.config.schema import Config
     from active_learner.services.goals import Goals
     from active_learner.services.trainer import TrainerParts
+    from active_learner.services.webhooks import Hook
 
 
 @click.command()
@@ -101,8 +102,30 @@ def parts_of(config: Config, goals: Goals, *, accept_rollback: bool = False) -> 
         write_report=lambda questions, labels: write_report(folder, questions, labels),
         settle=lambda: _settle(config, notes),
         load_loss=lambda name: load_loss(name, base_dir(config)),
+        hook=hook_of(config),
         accept_rollback=accept_rollback,
     )
+
+
+def hook_of(config: Config) -> Hook | None:
+    """None: nobody is to be told. Raises: ConfigError."""
+    from active_learner.config.loading import base_dir
+    from active_learner.errors import ConfigError
+    from active_learner.security.reach import is_public
+    from active_learner.security.webhook_secret import read_secret
+    from active_learner.services.http_post import address_of
+    from active_learner.services.webhooks import Hook
+
+    url = config.webhook.url
+    if url is None:
+        return None
+    try:
+        address = address_of(url)
+    except ValueError as error:
+        raise ConfigError([f"webhook.url: {error}"]) from None
+    if address.tls is None and is_public(f"tcp://{address.host}:{address.port}"):
+        raise ConfigError(["webhook.url: must be https: others can read what goes to another machine by http"])
+    return Hook(address, read_secret(base_dir(config) / config.webhook.secret_file), config.webhook.events)
 
 
 def _settle(config: Config, notes: Sequence[str]) -> None:

@@ -311,6 +311,21 @@ class StoreConfig(Section):
     )
 
 
+class WebhookConfig(Section):
+    url: str | None = Field(
+        None,
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?$",
+        description="where a signed POST of JSON goes for each event; https, or http to this machine; None: nowhere",
+    )
+    secret_file: str = Field(
+        "webhook.secret",
+        description="file of the secret that signs: whsec_ and base64 of 24 to 64 random bytes, mode 0600",
+    )
+    events: tuple[Literal["question.asked", "label.stored", "model.trained"], ...] = Field(
+        ("question.asked", "label.stored", "model.trained"), min_length=1, description="what is told"
+    )
+
+
 class ValidationConfig(Section):
     path: str | None = Field(None, description="npz with X_test y_test; None: the source's, when it has them")
     limit: Positive | None = Field(None, description="use only the first so many rows")
@@ -334,6 +349,7 @@ class Config(Section):
     labeler: LabelerConfig = NoLabeler()
     store: StoreConfig = StoreConfig()
     validation: ValidationConfig = ValidationConfig()
+    webhook: WebhookConfig = WebhookConfig()
 
     _base: Path = PrivateAttr(default_factory=Path.cwd)
     """Folder of the file; set and read by loading.py only."""

@@ -48,6 +48,7 @@ MEASURES: dict[str, Measure] = {
     "sessions_lost": Measure(Kind.COUNTER, "Times that this peer lost the broker"),
     "answers": Measure(Kind.COUNTER, "Answers of labelers by what became of them", ("status",)),
     "candidates": Measure(Kind.COUNTER, "Rows proposed by sources, by what became of them", ("outcome",)),
+    "webhooks": Measure(Kind.COUNTER, "Webhook messages and attempts by what became of them", ("outcome",)),
     "checkpoints": Measure(Kind.COUNTER, "Checkpoints in the middle of a round, by what became of them", ("outcome",)),
     "events": Measure(Kind.COUNTER, "Counted, and not in this table", ("event",)),
     "peers": Measure(Kind.GAUGE, "Sessions on the broker"),
@@ -67,6 +68,7 @@ MEASURES: dict[str, Measure] = {
     "agreement": Measure(
         Kind.GAUGE, "Krippendorff's alpha of those who labelled the same samples, after the last round"
     ),
+    "webhooks_waiting": Measure(Kind.GAUGE, "Webhook messages that are not delivered yet"),
     "outbox_messages": Measure(Kind.GAUGE, "What this peer said and has no answer for"),
     "checkpoint_step": Measure(Kind.GAUGE, "Step of the newest checkpoint"),
     "checkpoint_age_seconds": Measure(Kind.GAUGE, "Since the newest checkpoint was written"),
@@ -115,9 +117,10 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "refused": ("candidates", "refused"),
     "answers": ("answers",),
 }
-"""Counter of a service -> measure and label. "refused.CODE", "shed.WHAT" and "answers.STATUS" have their label in the name."""
+"""Counter of a service -> measure and label. "refused.CODE", "shed.WHAT", "answers.STATUS" and
+"webhooks.OUTCOME" have their label in the name."""
 
-STEMS = frozenset({"refused", "shed", "answers"})
+STEMS = frozenset({"refused", "shed", "answers", "webhooks"})
 
 
 class Histogram:

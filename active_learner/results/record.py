@@ -16,8 +16,8 @@ from active_learner.errors import ActiveLearnerError
 from active_learner.results.metrics import CONTROL_FILE, METRICS_FILE, RoundMetrics, read
 
 CONFIG_FILE = "config.resolved.yaml"
-PLACES = ("run_dir:", "folder:", "key_folder:", "key:", "outbox:")
-"""Keys of the resolved configuration that name folders of this machine."""
+PLACES = ("run_dir:", "folder:", "key_folder:", "key:", "outbox:", "secret_file:", "url: http")
+"""Keys of the resolved configuration that name folders of this machine, or an address that may have a token in it."""
 VALIDATION_FILE = "validation.npz"
 
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +69,18 @@ class Outcome:
     """In quarantine."""
 
 
+class Listener(Protocol):
+    """Who wants to hear of what has become durable, and returns at once."""
+
+    def asked(self, questions: Sequence[AskedQuestion]) -> None: ...
+    def stored(self, event: LabelEvent, status: str) -> None: ...
+    def trained(self, result: RoundResult) -> None: ...
+
+
 class LabelBook:
     """Labels, questions and plans of one run."""
+
+    listener: Listener | None = None
 
     def __init__(
         self,
@@ -219,6 +229,8 @@ class LabelBook:
             reach("trainer.result_after_commit")
 
         await self.persist(finish)
+        if self.listener is not None:
+            self.listener.trained(result)
 
     async def commit_questions(self, questions: Sequence[AskedQuestion]) -> None:
         self._features.update((question.key, question.features) for question in questions)
@@ -229,6 +241,8 @@ class LabelBook:
             reach("trainer.questions_after_commit")
 
         await self.persist(commit)
+        if self.listener is not None:
+            self.listener.asked(questions)
 
     async def close_questions(self, ids: Sequence[str], why: str) -> None:
         def commit() -> None:
@@ -259,11 +273,14 @@ class LabelBook:
         What cannot be written now (a full disk, another program's lock) is `storage_full`: its labeler says it again.
         """
         try:
-            return await self._committed(lambda: self._record(answer))
+            outcome = await self._committed(lambda: self._record(answer))
         except StoreError as error:
             if isinstance(error, FINAL):
                 raise
             return _refused("storage_full", str(error))
+        if self.listener is not None and outcome.event is not None and outcome.status in (Stored.STORED, Stored.LATE):
+            self.listener.stored(outcome.event, outcome.status)
+        return outcome
 
     def _record(self, answer: Answer) -> Outcome:
         question = self._store.question(answer.question)

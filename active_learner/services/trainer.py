@@ -36,6 +36,7 @@ from active_learner.services.shell import Service, jitter, meet
 from active_learner.services.status_board import StatusBoard
 from active_learner.services.trainer_ears import TrainerEars
 from active_learner.services.training_shell import TrainingSettings, TrainingShell
+from active_learner.services.webhooks import Hook, Webhooks
 from active_learner.stores.base import Store
 from active_learner.strategies.base import QueryStrategy
 from protocol.messages import (
@@ -70,6 +71,8 @@ class TrainerParts:
     """Called once the store and the role are this trainer's, and not before: a second one that is refused changes nothing."""
     load_loss: Callable[[str], Loss] | None = None
     """By the name in a plan, which may be another than the configuration's is now; None: every round has `loss`."""
+    hook: Hook | None = None
+    """Whom a webhook tells; None: nobody."""
     accept_rollback: bool = False
     """Go on with labels and plans that are older than what had been committed, or than what the evaluators know."""
 
@@ -97,6 +100,7 @@ class Trainer(Service):
         self._reported_at = 0.0
         self._ticker: asyncio.TimerHandle | None = None
         self._is_open = self._is_built = self._is_settled = False
+        self._webhooks: Webhooks | None = None
 
     # --- start and stop
 
@@ -112,12 +116,20 @@ class Trainer(Service):
         await meet(self._peer)
         self._parts.settle()
         self._is_settled = True
+        self._open_webhooks(history)
         for room in dict.fromkeys(self._parts.config.rooms.model_dump().values()):
             await self._peer.join(room)
         self._ears.all_again()
         resumed = f", resumed at {len(history.labeled)} labels" if history.labeled or history.plans else ""
         self._begin(history)
         return f"trainer of {self._parts.config.name}, run {history.run[:8]}{resumed}"
+
+    def _open_webhooks(self, history: History) -> None:
+        if self._parts.hook is not None:
+            about = {"experiment": self._parts.config.name, "run": history.run}
+            self._webhooks = self._book.listener = Webhooks(self._parts.hook, about, self._note)
+            self._ears.also = self._webhooks.counters
+            self._webhooks.start()
 
     def _begin(self, history: History) -> None:
         why = self._parts.goals.reached(self._results)
@@ -207,6 +219,8 @@ class Trainer(Service):
             yield from self._board.readings(self._ears.all_counters())
             yield Reading("step_seconds", (), self._training.step_times)
             yield Reading("commit_seconds", (), self._book.commit_times)
+        if self._webhooks is not None:
+            yield from self._webhooks.readings()
 
     def _session(self, connected: bool) -> None:
         if connected:
@@ -238,6 +252,8 @@ class Trainer(Service):
             problem = await self._files.report()
             if problem is not None:
                 self._note("warning", f"no report: {problem}")
+            if self._webhooks is not None:
+                await self._webhooks.stop()
         finally:
             await self._book.close()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from active_learner.config.schema import Config
@@ -60,6 +60,8 @@ class TrainerEars:
         self._rooms, self._stages = config.rooms, config.trainer.stages
         self._peer, self._asking, self._training, self._board, self._fail = peer, asking, training, board, fail
         self.counters: Counter[str] = Counter()
+        self.also: Mapping[str, int] = {}
+        """What others in this process count."""
         self._dead_letters = dead_letters
         self._present: tuple[Message, str] | None = None
         self._dropped: dict[str, int] = {}
@@ -115,7 +117,7 @@ class TrainerEars:
     def all_counters(self) -> dict[str, int]:
         """Of the peer, of answers, and of what is not heard."""
         dropped = {"source_dropped": sum(self._dropped.values())} if self._dropped else {}
-        return {**self._peer.counters, **self._asking.counters, **self.counters, **dropped}
+        return {**self._peer.counters, **self._asking.counters, **self.counters, **dropped, **self.also}
 
     # --- training
 
