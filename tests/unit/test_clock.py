@@ -34,6 +34,7 @@ AS_DATA = {
     "services/prelabel.py": "when a label was given",
     "services/run_files.py": "when a round ended",
     "services/screen.py": "when a line was shown",
+    "services/webhooks.py": "when something happened, and when an attempt is signed: receivers refuse what is minutes old",
 }
 """Who may look at the wall clock, and what for. A timer is no reason."""
 
