@@ -126,7 +126,6 @@ def _witnessed(oracle: Oracle) -> Oracle:
 
 async def _prelabel(config: Config, spec: SampleSpec, oracle: Oracle, count: int) -> int:
     from active_learner.config.loading import run_dir
-    from active_learner.oracles.terminal import TerminalOracle
     from active_learner.services import shell
     from active_learner.services.prelabel import Prelabeling, unlabeled
     from active_learner.stores import open_store
@@ -137,7 +136,7 @@ async def _prelabel(config: Config, spec: SampleSpec, oracle: Oracle, count: int
     store = open_store(config.store.url, folder)
     store.open(config.name, spec)
     known = {label.key for label in store.labels()}
-    told = None if isinstance(oracle, TerminalOracle) else partial(_tell, _who(spec))
+    told = None if oracle.person else partial(_tell, _who(spec))
     if told is not None:
         click.echo(f"{_who(spec)} answers, as labeler.kind says; --kind terminal asks you")
     service = Prelabeling(store, oracle, spec, unlabeled(rows, known, spec), count, told=told)

@@ -296,6 +296,15 @@ class TerminalLabeler(AnyLabeler):
     kind: Literal["terminal"] = "terminal"
     play: str | None = Field(None, description="command that plays a WAV, {} is the file; None: notes are only shown")
     annotator: Name = Field("terminal", description="whose labels they are")
+    screen: Literal["auto", "plain"] = Field(
+        "auto",
+        description="auto: the full screen where there is a terminal and the extra tui, else plain prompts; plain: these",
+    )
+    keys: dict[str, str] = Field(
+        default_factory=dict,
+        description="of the full screen, command: key. Commands are replay, skip, cannot_tell, undo, history, why, find, help "
+        "and quit; keys are characters, or space, backspace, right, left, up, tab, home, end, delete, insert, f1 to f12",
+    )
 
 
 class NoLabeler(Section):

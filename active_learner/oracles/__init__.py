@@ -1,6 +1,6 @@
 """Oracles by name: who can answer questions. Knows names; nothing is imported before an oracle is asked for.
 
-Each class is called with `spec`, `base` (the folder that relative paths start from), `seed` (the run's), and the keys of its
+Each class or function is called with `spec`, `base` (the folder that relative paths start from), `seed` (the run's), and the keys of its
 section of the configuration but `kind`.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 VARIANTS: dict[str, str] = {
     "simulated": "active_learner.oracles.simulated:SimulatedOracle",
-    "terminal": "active_learner.oracles.terminal:TerminalOracle",
+    "terminal": "active_learner.oracles.at_terminal:make_terminal",
 }
 
 

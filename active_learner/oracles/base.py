@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from protocol.messages import Action, AnswerReceipt, Question
 
@@ -24,6 +25,8 @@ class Oracle(ABC):
     """Answers one question at a time; `ask` is a coroutine that is cancelled when the question is closed."""
 
     annotator: str
+    person: ClassVar[bool] = False
+    """Somebody sits there, and sees what is shown."""
 
     @abstractmethod
     async def ask(self, question: Question, waiting: int) -> Reply | None:
@@ -44,6 +47,10 @@ class Oracle(ABC):
         """Something that a person should know, in words: the trainer is away, a question was withdrawn."""
         return
 
+    async def leave(self) -> None:
+        """The process stops and asks no more: give back what takes time. What is told from now on is told all the same."""
+        return
+
     def close(self) -> None:
-        """Give the terminal back."""
+        """After `leave`, and after all was told: give the terminal back."""
         return

@@ -77,17 +77,17 @@ def _melody(features: Features, blocks: str) -> list[str] | None:
 
 
 def _image(features: Features, blocks: str) -> list[str] | None:
-    grey = _grey(np.asarray(features, dtype=np.float64))
-    if grey is None:
+    image = grey(np.asarray(features, dtype=np.float64))
+    if image is None:
         return None
-    small = _shrunk(grey)
+    small = _shrunk(image)
     low, high = float(small.min()), float(small.max())
     scaled = (small - low) / (high - low) if high > low else np.zeros_like(small)
     levels = np.rint(scaled * (len(blocks) - 1)).astype(np.int64)
     return ["".join(blocks[level] * 2 for level in row) for row in levels]
 
 
-def _grey(image: NDArray[Any]) -> NDArray[Any] | None:
+def grey(image: NDArray[Any]) -> NDArray[Any] | None:
     """(height, width) of a 2-D array, a square 1-D one, or one with up to 4 channels first or last; else None."""
     if image.size == 0:
         return None

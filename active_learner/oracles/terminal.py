@@ -18,28 +18,14 @@ from typing import TextIO
 from active_learner.core.records import SampleSpec
 from active_learner.oracles import screen
 from active_learner.oracles.base import Oracle, Reply
+from active_learner.oracles.decided import HISTORY, Decided, why_asked
 from active_learner.oracles.lines import Lines
 from active_learner.oracles.player import Player
 from protocol.messages import Action, AnswerReceipt, Question
 
-UNDOABLE = 10
-"""As many as the labeler remembers (core/answering.py)."""
-
 PROMPT = "label> "
 
 CLEAR_LINE = "\r\x1b[K"
-
-DONE = {"skip": "skipped", "undo": "undone"}
-
-WORDS = {
-    "stored": "saved",
-    "duplicate": "saved",
-    "late": "saved, though the question had been closed",
-    "conflict": "refused: an earlier reply of yours to this question stays; it is asked again if it is still open",
-    "unknown_question": "refused: the trainer does not know this question; it was kept aside",
-    "bad_value": "refused: the trainer does not allow this label",
-    "storage_full": "not saved yet: the trainer cannot write now (a full disk, a lock); it is sent again until it can",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +61,8 @@ def parse(line: str, classes: int) -> Entry:
 class TerminalOracle(Oracle):
     """Asks on `out`, reads from the descriptor `source`; the end of the input and `q` leave."""
 
+    person = True
+
     def __init__(
         self,
         *,
@@ -95,9 +83,8 @@ class TerminalOracle(Oracle):
         self._prompted = False
         self._shown = ""
         self._helped = False
-        self._undoable: deque[tuple[str, int]] = deque(maxlen=UNDOABLE)
-        self._replies: dict[str, deque[tuple[str, int]]] = {}
-        self._answered = self._saved = 0
+        self._undoable: deque[tuple[str, int]] = deque(maxlen=HISTORY)
+        self._decided = Decided()
 
     # --- the promise
 
@@ -118,7 +105,7 @@ class TerminalOracle(Oracle):
                 await self._player.stop()
 
     async def rest(self) -> Reply | None:
-        self._say(f"no question is open; waiting (answered {self._answered}, saved {self._saved})")
+        self._say(f"no question is open; waiting (answered {self._decided.answered}, saved {self._decided.saved})")
         while True:
             line = await self._lines.peek()
             if line is None:
@@ -138,15 +125,7 @@ class TerminalOracle(Oracle):
                 self._say("no question is open now: u undoes your last answer, q quits")
 
     async def receipt(self, receipt: AnswerReceipt) -> None:
-        replies = self._replies.get(receipt.question) or deque([("an answer", 0)])
-        what, labels = replies[0]
-        if receipt.status != "storage_full":
-            replies.popleft()
-        if receipt.status in ("stored", "duplicate", "late"):
-            self._saved += labels
-        words = WORDS.get(receipt.status, receipt.status)
-        told = DONE[what] if words == "saved" and what in DONE else f"{words}: {what}"
-        self._say(f"{told} ({receipt.text})" if receipt.text else told)
+        self._say(self._decided.receipt(receipt))
 
     def notice(self, text: str) -> None:
         self._say(text)
@@ -154,7 +133,7 @@ class TerminalOracle(Oracle):
     def close(self) -> None:
         if self._player is not None:
             self._player.close()
-        self._say(f"goodbye: {self._answered} answered, {self._saved} saved")
+        self._say(f"goodbye: {self._decided.answered} answered, {self._decided.saved} saved")
 
     # --- input
 
@@ -196,9 +175,7 @@ class TerminalOracle(Oracle):
         return Reply(last, Action.UNDO, None)
 
     def _note(self, question: str, what: str, labels: int) -> None:
-        """Remember a reply until its receipt; receipts of one question come in the order of its replies."""
-        self._replies.setdefault(question, deque()).append((what, labels))
-        self._answered += labels
+        self._decided.note(question, what, labels)
         self._shown = ""
 
     async def _replay(self, question: Question) -> None:
@@ -215,7 +192,8 @@ class TerminalOracle(Oracle):
         self._shown = question.id
         self._say("")
         more = f"{waiting} more waiting, " if waiting else ""
-        self._say(f"{_why(question)}; {more}{self._answered} answered, {self._saved} saved")
+        counts = f"{self._decided.answered} answered, {self._decided.saved} saved"
+        self._say(f"--- {why_asked(question)}; {more}{counts}")
         self._show(question)
         if not self._helped:
             self._help()
@@ -258,10 +236,3 @@ class TerminalOracle(Oracle):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._out.fileno())
             os.close(nowhere)
-
-
-def _why(question: Question) -> str:
-    stale = " of an older model" if question.stale else ""
-    return (
-        f"--- round {question.round}, number {question.rank}, by {question.strategy}, score {question.score:.3g}{stale}"
-    )

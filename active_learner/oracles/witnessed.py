@@ -30,6 +30,9 @@ class Witnessed(Oracle):
     def notice(self, text: str) -> None:
         self._inner.notice(text)
 
+    async def leave(self) -> None:
+        await self._inner.leave()
+
     def close(self) -> None:
         self._inner.close()
         os.close(self._file)

@@ -95,6 +95,7 @@ class Labeler(Service):
         """Ask no more, deliver what is decided (bounded), and tell what could not be delivered."""
         turn = self._end_turn()
         self._desk.handle(Left())
+        await self._oracle.leave()
         if turn is not None:
             await asyncio.wait({turn}, timeout=DRAIN_S / 4)
         try:

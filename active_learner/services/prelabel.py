@@ -68,6 +68,7 @@ class Prelabeling(Service):
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait({self._asking})
+        await self._oracle.leave()
         self._oracle.close()
         self._store.close()
 
@@ -96,6 +97,8 @@ class Prelabeling(Service):
         if reply.value is not None:
             await self._label(about, reply.value)
         await self._oracle.receipt(AnswerReceipt("", about.id, "stored", ""))
+        if about is not question:  # an earlier one was changed
+            return question
         return self._next() if len(self.labeled) < self._count else None
 
     def _next(self) -> Question | None:
