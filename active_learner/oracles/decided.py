@@ -12,12 +12,16 @@ HISTORY = 10
 SAVED = ("stored", "duplicate", "late")
 """Statuses of receipts after which the reply is on the trainer's disk."""
 
-DONE = {"skip": "skipped", "undo": "undone"}
+ASIDE = ("surplus", "unknown_question")
+"""On the trainer's disk too, but no label."""
+
+DONE = {"skip": "skipped", "undo": "undone", "cannot tell": "noted that you can't tell"}
 
 WORDS = {
     "stored": "saved",
     "duplicate": "saved",
     "late": "saved, though the question had been closed",
+    "surplus": "kept aside: the sample had its answers before yours came",
     "conflict": "refused: an earlier reply of yours to this question stays; it is asked again if it is still open",
     "unknown_question": "refused: the trainer does not know this question; it was kept aside",
     "bad_value": "refused: the trainer does not allow this label",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from active_learner.core.records import SampleSpec
 from active_learner.oracles import screen
 from active_learner.oracles.base import Reply
-from active_learner.oracles.decided import HISTORY, SAVED, Decided
+from active_learner.oracles.decided import ASIDE, HISTORY, SAVED, Decided
 from active_learner.oracles.keys import Keys
 from protocol.messages import Action, AnswerReceipt, Question
 
@@ -32,7 +32,7 @@ class Past:
     action: Action
     value: int | None
     state: str = "sending"
-    """sending, saved, refused; "saved" only by a receipt."""
+    """sending, saved, aside, refused; "saved" only by a receipt."""
 
 
 class Leave(Exception):
@@ -84,7 +84,7 @@ class Sitting:
         words = self.decided.receipt(receipt)
         one = next((past for past in self.past if past.question.id == receipt.question), None)
         if one is not None and not self.decided.awaits(receipt.question):
-            one.state = "saved" if receipt.status in SAVED else "refused"
+            one.state = _state(receipt.status)
         self.notices.append(screen.printable(words))
 
     def notice(self, text: str) -> None:
@@ -219,3 +219,7 @@ class Sitting:
 
     def word(self, action: Action, value: int | None) -> str:
         return action.value.replace("_", " ") if value is None else screen.named(value, self.spec.class_names)
+
+
+def _state(status: str) -> str:
+    return "saved" if status in SAVED else "aside" if status in ASIDE else "refused"

@@ -39,11 +39,16 @@ class Entry:
 
 KEYS = {
     "s": "skip it",
+    "-": "can't tell: never ask me again",
     "u": "undo your last answer",
     "r": "play or show it again",
     "?": "this help",
     "q": "quit",
 }
+
+
+PASSES = {"s": Action.SKIP, "-": Action.CANNOT_TELL}
+"""Decisions without a label."""
 
 
 def parse(line: str, classes: int) -> Entry:
@@ -111,7 +116,7 @@ class TerminalOracle(Oracle):
             if line is None:
                 return None
             entry = parse(line, self._spec.classes)
-            if not self._lines.interactive and entry.command in ("", "s", "r"):
+            if not self._lines.interactive and entry.command in ("", "r", *PASSES):
                 # A script's next answer: it belongs to the next question. Only a withdrawal or a question ends this.
                 await asyncio.get_running_loop().create_future()
             await self._lines.take()
@@ -148,8 +153,8 @@ class TerminalOracle(Oracle):
         """The reply that ends the asking, or None: ask on."""
         if entry.label is not None:
             return self._reply(question, Action.ANSWER, entry.label)
-        if entry.command == "s":
-            return self._reply(question, Action.SKIP, None)
+        if entry.command in PASSES:
+            return self._reply(question, PASSES[entry.command], None)
         if entry.command == "u":
             return self._undo()
         if entry.command == "r":
@@ -161,7 +166,7 @@ class TerminalOracle(Oracle):
         return None
 
     def _reply(self, question: Question, action: Action, value: int | None) -> Reply:
-        what = "skip" if value is None else screen.named(value, self._spec.class_names)
+        what = action.value.replace("_", " ") if value is None else screen.named(value, self._spec.class_names)
         self._undoable.append((question.id, int(value is not None)))
         self._note(question.id, what, int(value is not None))
         return Reply(question.id, action, value)

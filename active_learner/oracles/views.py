@@ -12,7 +12,7 @@ from active_learner.oracles import screen
 from active_learner.oracles.keys import COMMANDS, printed
 from active_learner.oracles.sitting import Past, Sitting
 
-SIGNS = {"sending": "… sending", "saved": "✓ saved", "refused": "! refused"}
+SIGNS = {"sending": "… sending", "saved": "✓ saved", "aside": "~ aside", "refused": "! refused"}
 
 REASONS = {
     "least_confidence": "the network's best guess is least sure here",

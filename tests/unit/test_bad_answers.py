@@ -147,7 +147,7 @@ def test_row_33_a_label_in_quotes_is_text_in_json_lines() -> None:
 def test_row_33_a_bad_label_at_the_terminal_is_told_and_asked_again(text: str) -> None:
     entry = parse(text, 6)
     assert entry.label is None
-    assert entry.wrong.endswith("allowed are 0 to 5, or s u r ? q")
+    assert entry.wrong.endswith("allowed are 0 to 5, or s - u r ? q")
 
 
 @pytest.mark.parametrize("value", [*OUTSIDE, *NO_INTEGERS, None], ids=repr)

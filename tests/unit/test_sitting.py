@@ -133,6 +133,14 @@ class TestSaved:
         assert "! refused" in views.past(person.sitting).plain
         assert person.types("up", "enter", "1") == [Reply("q1", Action.REVISE, 1)]
 
+    @pytest.mark.parametrize("status", ["surplus", "unknown_question"])
+    def test_what_is_kept_aside_is_not_called_saved(self, person: Person, status: str) -> None:
+        person.asked("q1")
+        person.types("1")
+        person.is_told("q1", status)
+        assert (person.states, person.sitting.decided.saved) == ([("q1", "aside")], 0)
+        assert "~ aside" in views.past(person.sitting).plain
+
     def test_a_receipt_of_what_was_never_said_changes_nothing(self, person: Person) -> None:
         person.is_told("q9", "stored", "late")
         assert (person.sitting.decided.saved, person.states) == (0, [])

@@ -40,7 +40,7 @@ class TestWhatIsTyped:
     def test_a_number_within_the_classes_is_a_label(self, line: str) -> None:
         assert parse(line, 6) == Entry(label=int(line))
 
-    @pytest.mark.parametrize("line", ["s", "u", "r", "q", "?", " Q "])
+    @pytest.mark.parametrize("line", ["s", "-", "u", "r", "q", "?", " Q "])
     def test_commands(self, line: str) -> None:
         assert parse(line, 6) == Entry(command=line.strip().lower())
 
@@ -48,7 +48,7 @@ class TestWhatIsTyped:
     def test_anything_else_is_told_with_what_is_allowed(self, line: str) -> None:
         wrong = parse(line, 6).wrong
         assert wrong.startswith(repr(line[:40]).replace("٣", "٣"))
-        assert wrong.endswith("is not a label: allowed are 0 to 5, or s u r ? q")
+        assert wrong.endswith("is not a label: allowed are 0 to 5, or s - u r ? q")
 
     def test_nothing(self) -> None:
         assert parse("  ", 6).wrong.startswith("nothing was typed")
@@ -112,6 +112,17 @@ def at_terminal(person: Person, scene: Callable[[TerminalOracle], Awaitable[None
 
 
 class TestAtATerminal:
+    def test_who_cannot_tell_says_so(self, person: Person) -> None:
+        async def scene(oracle: TerminalOracle) -> None:
+            asking = asyncio.ensure_future(oracle.ask(question("q1"), 0))
+            await person.sees(PROMPT)
+            person.type("-\n")
+            assert await asking == Reply("q1", Action.CANNOT_TELL, None)
+            await oracle.receipt(AnswerReceipt("a", "q1", "stored", ""))
+            await person.sees("noted that you can't tell")
+
+        at_terminal(person, scene)
+
     def test_label_wrong_input_skip_undo_and_quit(self, person: Person) -> None:
         async def scene(oracle: TerminalOracle) -> None:
             asking = asyncio.ensure_future(oracle.ask(question("q1"), 4))
@@ -142,7 +153,7 @@ class TestAtATerminal:
     def test_nothing_to_undo_and_help(self, person: Person) -> None:
         async def scene(oracle: TerminalOracle) -> None:
             asking = asyncio.ensure_future(oracle.ask(question("q1"), 0))
-            await person.sees("s skip it, u undo your last answer")
+            await person.sees("s skip it, - can't tell: never ask me again, u undo your last answer")
             await person.sees(PROMPT)
             person.type("u\n")
             await person.sees("there is nothing to undo")
