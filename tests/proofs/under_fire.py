@@ -142,16 +142,16 @@ def last_digest(config: Config) -> str:
     return str(last_line(config)["digest"])
 
 
-def ours(predictions: torch.Tensor, targets: torch.Tensor, again: bool = False) -> None:
-    """Backward through the gradient that the trainer sends; `again`: it comes once more."""
+def ours(predictions: torch.Tensor, targets: torch.Tensor) -> None:
+    """Backward through the gradient that the trainer sends."""
     _, gradient = load_loss("cross_entropy").gradient(predictions.detach().numpy(), targets.numpy())
-    predictions.backward(torch.from_numpy(gradient), retain_graph=again)
+    predictions.backward(torch.from_numpy(gradient))
 
 
-def plain_digest(config: Config, loss: Any = ours, seed: int = SEED) -> str:
+def plain_digest(config: Config) -> str:
     """Plain PyTorch over the run's plans and labels, up to the last finished round."""
     from tests.proofs import torch_parts
 
     run, rounds = loading.run_dir(config), last_line(config)["round"]
-    (stage,) = trained(run, seed, lambda: [torch_parts.network], torch_parts.adam, loss, rounds=rounds)
+    (stage,) = trained(run, SEED, lambda: [torch_parts.network], torch_parts.adam, ours, rounds=rounds)
     return digest(stage)

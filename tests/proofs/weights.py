@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, ClassVar
-
-import torch
+from typing import ClassVar
 
 from active_learner.bench.outcome import Goal
 from active_learner.commands.verdict import kept_of, replayed
 from active_learner.config import loading
 from active_learner.config.schema import Config
-from active_learner.faults.attacks import drawn
+from active_learner.faults.attacks import KILL, Attack, drawn
 from active_learner.services.fire import Fire
 from tests.proofs import under_fire
 from tests.proofs.base import Proof, Say, Tally
+from tests.proofs.spoilt import CONTROLS, FORGETFUL
 
 TRAINING = ("trainer", "evaluator", "broker")
 STEPS_A_KILL = 25
-SPOILT = 7
-"""The step at which the controls do something else."""
+
+CONTROL_STEPS = 40
+"""Two rounds or so."""
+CONTROL_DEATHS = {
+    FORGETFUL: (
+        Attack("evaluator", KILL, 0.05),
+        Attack("evaluator", "evaluator.checkpoint_before_rename", hit=3),
+    )
+}
+"""A restore needs a death, behind two checkpoints of an optimizer that remembers something; a life is armed for it at its start,
+so an earlier one ends."""
 
 LONG_ROUNDS = ("trainer.query_size=20", "trainer.epochs=5", "trainer.batch_size=16")
 
@@ -28,7 +36,7 @@ LONG_ROUNDS = ("trainer.query_size=20", "trainer.epochs=5", "trainer.batch_size=
 class Weights(Proof):
     """Trainer, evaluator and broker are killed, at drawn times and inside of steps; one run a chunk."""
 
-    title: ClassVar[str] = "SHA-256 of the weights after kills, against plain PyTorch and three negative controls"
+    title: ClassVar[str] = "SHA-256 of the weights after kills, against plain PyTorch; three spoilt evaluators differ"
     unit: ClassVar[str] = "kills"
     short: ClassVar[int] = 10
     long: ClassVar[int] = 200
@@ -45,6 +53,7 @@ class Weights(Proof):
             tally.count("kills", burning.account.deaths)
             under_fire.tally_account(tally, burning, f"seed {seed}")
             self._compare(tally, config, f"seed {seed}")
+            self._controls(tally, Path(folder), seed, say)
         return tally
 
     def _compare(self, tally: Tally, config: Config, what: str) -> None:
@@ -58,13 +67,23 @@ class Weights(Proof):
         tally.count("equal", equal)
         if not equal:
             tally.fail(f"{what}: the weights are others than those of plain PyTorch")
-        controls = {
-            "gradient twice": under_fire.plain_digest(config, Spoilt(twice)),
-            "batch skipped": under_fire.plain_digest(config, Spoilt(skipped)),
-            "other seed": under_fire.plain_digest(config, seed=under_fire.SEED + 1),
+
+    def _controls(self, tally: Tally, folder: Path, seed: int, say: Say) -> None:
+        """Small runs side by side, each with an evaluator that has one fault: what this proof looks for must be seen when
+        it is there."""
+        configs = {
+            name: under_fire.small(folder / f"control-{number}", *LONG_ROUNDS, setting)
+            for number, (name, setting) in enumerate(CONTROLS.items())
         }
-        for name, one in controls.items():
-            tally.count(f"control differs: {name}", one != found)
+        fires = [
+            Fire(config, CONTROL_DEATHS.get(name, ()), seed=seed, steps=CONTROL_STEPS)
+            for name, config in configs.items()
+        ]
+        for (name, config), burning in zip(configs.items(), under_fire.burnt(*fires, say=say), strict=True):
+            if burning.stalled:
+                tally.fail(f"control, {name}: {burning.stalled}")
+            differs = under_fire.plain_digest(config) != under_fire.last_digest(config)
+            tally.count(f"control differs: {name}", differs)
 
     def goals(self, total: Tally, units: int) -> list[Goal]:
         counts = total.counts
@@ -76,32 +95,10 @@ class Weights(Proof):
             Goal(f"over {steps:,} steps", f"{counts['steps']:,}", counts["steps"] >= steps),
             Goal("SHA-256 equal to replay", f"{counts['replayed']} of {runs} runs", counts["replayed"] == runs),
             Goal("SHA-256 equal to plain PyTorch", f"{counts['equal']} of {runs} runs", counts["equal"] == runs),
-            Goal("three negative controls differ", f"{differ}", sorted(differ.values()) == [runs] * 3),
+            Goal("three spoilt evaluators differ", f"{differ}", sorted(differ.values()) == [runs] * 3),
         ]
 
 
 def _steps(config: Config) -> int:
     _, plans = kept_of(config, loading.run_dir(config))
     return max(plan.last_step for plan, result in plans if result is not None)
-
-
-class Spoilt:
-    """The loss of the run, but for one step."""
-
-    def __init__(self, otherwise: Any) -> None:
-        self._otherwise, self._calls = otherwise, 0
-
-    def __call__(self, predictions: torch.Tensor, targets: torch.Tensor) -> None:
-        self._calls += 1
-        (self._otherwise if self._calls == SPOILT else under_fire.ours)(predictions, targets)
-
-
-def twice(predictions: torch.Tensor, targets: torch.Tensor) -> None:
-    """As if the gradient of the step were applied twice: its sum is what the optimizer sees."""
-    under_fire.ours(predictions, targets, again=True)
-    under_fire.ours(predictions, targets)
-
-
-def skipped(predictions: torch.Tensor, targets: torch.Tensor) -> None:
-    """As if nothing were learned from the batch."""
-    under_fire.ours(predictions * 0.0, targets)
