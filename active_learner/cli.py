@@ -24,6 +24,7 @@ COMMANDS = {
     "label": "Answer questions.",
     "status": "Ask a running experiment how it is.",
     "ping": "Is the broker there?",
+    "annotator": "Who may label over HTTP.",
     "keys": "Who may come in from other machines.",
     "check": "Try a configuration and its network.",
     "labels": "Import and export labels.",

@@ -26,7 +26,7 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 
 @click.command("label")
 @experiment
-@click.option("--kind", type=click.Choice(["terminal", "simulated"]), help="Instead of CONFIG's labeler.kind.")
+@click.option("--kind", type=click.Choice(["terminal", "simulated", "web"]), help="Instead of CONFIG's labeler.kind.")
 @click.option(
     "--annotator",
     metavar="NAME",
@@ -46,7 +46,7 @@ def command(
     prelabel: int | None,
     metrics: tuple[str, int] | None,
 ) -> int:
-    """Answer the questions of a running experiment: at this terminal, or simulated."""
+    """Answer the questions of a running experiment: on a page, at this terminal, or simulated."""
     from active_learner.config.sample import resolve
 
     if annotator is not None and not re.fullmatch(NAME, annotator):
@@ -54,6 +54,10 @@ def command(
             f"{annotator!r}: letters, digits, '.', '_' and '-', at most 63", param_hint="--annotator"
         )
     spec = resolve(config)
+    if "web" in (kind, config.labeler.kind) and kind in (None, "web") and prelabel is None:
+        from active_learner.commands import page
+
+        return asyncio.run(page.serve(config, spec, annotator, metrics))
     oracle = make(config, spec, kind, annotator)
     if prelabel is None:
         return asyncio.run(_label(config, oracle, metrics))
@@ -84,10 +88,10 @@ def _owner(config: Config, section: SimulatedLabeler | TerminalLabeler) -> str:
 
 def _section(config: Config, spec: SampleSpec, kind: str | None) -> SimulatedLabeler | TerminalLabeler:
     """CONFIG's own section when it is of that kind; else the defaults of the kind (a terminal, when CONFIG has none)."""
-    from active_learner.config.schema import NoLabeler, SimulatedLabeler, TerminalLabeler
+    from active_learner.config.schema import SimulatedLabeler, TerminalLabeler
 
     section = config.labeler
-    if not isinstance(section, NoLabeler) and kind in (None, section.kind):
+    if isinstance(section, SimulatedLabeler | TerminalLabeler) and kind in (None, section.kind):
         return section
     if kind == "simulated":
         return SimulatedLabeler(answers="melody" if spec.media == "melody" else "dataset")

@@ -98,6 +98,12 @@ def outbox_of(config: Config, annotator: str) -> Path:
     return folder / f"{annotator}.jsonl"
 
 
+def annotators_of(config: Config) -> Path:
+    """The file of those who may label over HTTP: beside the run folder, as it outlives a run; it need not exist."""
+    folder = run_dir(config)
+    return folder.with_name(f"{folder.name}.annotators.json")
+
+
 def key_folder(config: Config) -> Path:
     """Where the keys are, absolute: `broker.key_folder`, or keys in the working directory."""
     return Path(config.broker.key_folder or FOLDER).expanduser().absolute()

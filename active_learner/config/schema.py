@@ -307,11 +307,46 @@ class TerminalLabeler(AnyLabeler):
     )
 
 
+class InstrumentConfig(Section):
+    """How a melody sounds."""
+
+    wave: Literal["sine", "triangle", "square", "sawtooth"] = Field("triangle", description="form of the tone")
+    tempo: Annotated[float, Field(ge=30.0, le=400.0)] = Field(128.0, description="notes a minute")
+    volume: Probability = Field(0.8, description="at the start; the person can change it")
+
+
+COMMANDS = Literal["replay", "play", "loop", "roll", "slower", "faster", "skip", "cannot_tell", "undo", "why", "help"]
+
+
+class WebLabeler(AnyLabeler):
+    kind: Literal["web"] = "web"
+    host: str = Field("127.0.0.1", min_length=1, description="address of the page; any but 127.0.0.1 needs annotators")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8765, description="0: a free one; it is told at the start")
+    hosts: tuple[str, ...] = Field((), description="further names by which browsers reach it, such as a proxy's")
+    login: Literal["token", "off"] = Field(
+        "token",
+        description="token: the printed address lets one in, as do those of `annotator add`; off: everybody of this machine",
+    )
+    annotator: Name = Field("person", description="whose labels those are of who comes by the printed address")
+    min_listen_s: Annotated[float, Field(ge=0.0)] = Field(
+        2.0, description="seconds of a melody to be heard before it can be rated; 0: none"
+    )
+    show_roll: bool = Field(True, description="the piano roll is shown until the person hides it")
+    guide: dict[str, str] = Field(default_factory=dict, description="class -> what it means, shown to the person")
+    keys: dict[COMMANDS, str] = Field(
+        default_factory=dict, description="command -> key, where another is wanted; names as the page's help shows"
+    )
+    instrument: InstrumentConfig = InstrumentConfig()
+    renderer: str | None = Field(
+        None, description="file of a JavaScript module that registers an element for media of your own"
+    )
+
+
 class NoLabeler(Section):
     kind: Literal["none"] = "none"
 
 
-LabelerConfig = Annotated[SimulatedLabeler | TerminalLabeler | NoLabeler, Field(discriminator="kind")]
+LabelerConfig = Annotated[SimulatedLabeler | TerminalLabeler | WebLabeler | NoLabeler, Field(discriminator="kind")]
 
 
 class StoreConfig(Section):

@@ -134,8 +134,6 @@ class Answering(Machine[Event, Command]):
                 self._unsent.recall(answer)
         self.phase = "full" if self._is_full else "resting"
 
-    # --- what others may know
-
     @property
     def unsent(self) -> list[Answer]:
         """Without a final receipt, oldest first of each question."""
@@ -152,11 +150,16 @@ class Answering(Machine[Event, Command]):
 
     @property
     def waiting(self) -> int:
-        """Open questions, the one that is asked now included."""
         return len(self._open)
 
+    def questions(self) -> list[Question]:
+        return [one.question for one in sorted(self._open.values(), key=_Open.order)]
+
+    def decided(self, question: str) -> Decision | None:
+        return self._decisions.get(question)
+
     def history(self) -> list[Decision]:
-        """The last decisions that stand, oldest first: these can be undone or revised."""
+        """That stand, oldest first: these can be undone or revised."""
         return [d for d in self._decisions.values() if self._standing(d)]
 
     # --- classification

@@ -70,9 +70,13 @@ MEASURES: dict[str, Measure] = {
     ),
     "webhooks_waiting": Measure(Kind.GAUGE, "Webhook messages that are not delivered yet"),
     "outbox_messages": Measure(Kind.GAUGE, "What this peer said and has no answer for"),
+    "pages": Measure(Kind.GAUGE, "Open pages of people who label"),
     "checkpoint_step": Measure(Kind.GAUGE, "Step of the newest checkpoint"),
     "checkpoint_age_seconds": Measure(Kind.GAUGE, "Since the newest checkpoint was written"),
     "step_seconds": Measure(Kind.HISTOGRAM, "From one applied training step to the next"),
+    "answer_seconds": Measure(
+        Kind.HISTOGRAM, "From the coming of a person's answer over HTTP to the trainer's receipt"
+    ),
     "commit_seconds": Measure(Kind.HISTOGRAM, "Until the store had an answer, questions or a plan on disk"),
 }
 """Name, without the prefix and without _total -> what it says."""

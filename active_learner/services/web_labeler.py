@@ -1,0 +1,347 @@
+"""The labeling page's process: a desk for each annotator, one peer, one HTTP server. Knows who is told what; decides nothing
+(core/answering.py) and knows no HTTP (web/)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from active_learner.core.answering import HISTORY
+from active_learner.core.measures import Histogram, Reading, counted, gauge
+from active_learner.core.records import SampleSpec
+from active_learner.crash_points import reach
+from active_learner.durable.kept_answers import KeptAnswers
+from active_learner.errors import StoreError, Unreachable
+from active_learner.peer import Peer, Received
+from active_learner.services.desk import TICK_S, answers_in_words
+from active_learner.services.metrics_port import Exposition
+from active_learner.services.run_view import RunView
+from active_learner.services.shell import Service, meet
+from active_learner.services.tally import tally_line
+from active_learner.services.web_desk import WebDesk
+from active_learner.web.forms import Form, Verdict, Word, finite
+from active_learner.web.problems import Problem
+from active_learner.web.server import WebServer
+from active_learner.web.streams import Streams
+from protocol.messages import (
+    Answer,
+    AnswerReceipt,
+    LogLine,
+    Member,
+    Question,
+    QuestionClosed,
+    StatusReport,
+    StatusRequest,
+)
+
+LOG = logging.getLogger(__name__)
+
+TRAINER = "trainer"
+
+DRAIN_S = 1.2
+"""Half of what a stop may take: the other half is for the peer's own goodbye."""
+
+FRESH_S = 1.0
+"""A report is good for that long; the trainer says one when something changes, and is asked when a page wants to know."""
+
+ASK_S = 1.0
+"""For the trainer's answer to that."""
+
+DESKS = 256
+"""Annotators of one process; each has a file and a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """What the page shows and how, by the configuration."""
+
+    experiment: str
+    guide: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    min_listen_s: float = 2.0
+    show_roll: bool = True
+    instrument: dict[str, Any] = field(default_factory=dict)
+    renderer: str | None = None
+
+
+class WebLabeler(Service):
+    """Joins the rooms `user` and `control`; answers go to `@trainer`. An Office for web/app.py."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        spec: SampleSpec,
+        manners: Manners,
+        keep: Callable[[str], KeptAnswers],
+        annotators: list[str],
+        user: str = "user",
+        control: str = "control",
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`keep`: opens the file of an annotator's answers. `annotators`: whose answers of an earlier process are sent at once."""
+        super().__init__()
+        self._peer, self._spec, self._manners, self._keep = peer, spec, manners, keep
+        self._annotators, self._rooms = annotators, (user, control)
+        self._clock, self._wall = clock, wall
+        self.counters: Counter[str] = Counter()
+        self.times = Histogram()
+        self.streams = Streams()
+        self.classes = spec.classes
+        self._view = RunView()
+        self._desks: dict[str, WebDesk] = {}
+        self._said: set[str] = set()
+        self._tallies = 0
+        self._ended = ""
+        self._trainer_here = False
+        self._ticking: asyncio.Task[None] | None = None
+        self._server: WebServer | None = None
+        self._where = ""
+        self._asking: asyncio.Task[None] | None = None
+        self._exposition: Exposition | None = None
+
+    def serve(self, server: WebServer, where: str) -> None:
+        """`where`: the address that a person is told. Before `start`; the server is bound already."""
+        self._server, self._where = server, where
+
+    async def start(self) -> str:
+        for annotator in self._annotators:
+            self._desk(annotator)
+        self._peer.on_message, self._peer.on_presence = self._heard, self._presence
+        await meet(self._peer)
+        for room in self._rooms:
+            await self._peer.join(room)
+        reach("labeler.joined")
+        self._peer.on_session = self._session
+        self._session(True)
+        self._ticking = asyncio.create_task(self._tick())
+        if self._server is not None:
+            await self._server.start()
+        return f"labeling page at {self._where}"
+
+    async def stop(self) -> None:
+        """Streams end, requests under way are answered, answers are delivered (bounded); what could not be is told."""
+        self.streams.say("notice", {"level": "warning", "text": "The service is being stopped."})
+        self.streams.close()
+        serving = [asyncio.create_task(self._server.stop())] if self._server is not None else []
+        leaving = [asyncio.create_task(desk.leave(DRAIN_S)) for desk in self._desks.values()]
+        for left in await asyncio.gather(*leaving):
+            if left:
+                LOG.warning("%s", left)
+        await asyncio.gather(*serving)
+        if self._ticking is not None:
+            self._ticking.cancel()
+        await self._peer.close()
+        for desk in self._desks.values():
+            await desk.desk.close()
+
+    def readings(self) -> Iterator[Reading]:
+        yield from counted({**self._peer.counters, **self.counters})
+        yield from gauge("outbox_messages", sum(len(one.desk.machine.unsent) for one in self._desks.values()))
+        yield from gauge("open_questions", sum(one.desk.machine.waiting for one in self._desks.values()))
+        yield from gauge("pages", len(self.streams))
+        yield Reading("answer_seconds", (), self.times)
+
+    # --- desks
+
+    def _desk(self, annotator: str) -> WebDesk:
+        """Raises: StoreError; Problem, when there are too many."""
+        found = self._desks.get(annotator)
+        if found is not None:
+            return found
+        if len(self._desks) >= DESKS:
+            raise Problem(503, f"This service has {DESKS} annotators already.", retry_after_s=60)
+        desk = self._desks[annotator] = WebDesk(
+            annotator,
+            send=self._send,
+            say=lambda kind, fields: self.streams.say(kind, fields, annotator),
+            fail=self.fail,
+            kept=self._keep(annotator),
+            clock=self._clock,
+            wall=self._wall,
+            times=self.times,
+        )
+        for words in desk.desk.left_behind():
+            LOG.warning("%s: %s", annotator, words)
+        desk.trainer(self._trainer_here)
+        return desk
+
+    def _at_desk(self, annotator: str) -> WebDesk:
+        """Raises: Problem."""
+        try:
+            return self._desk(annotator)
+        except StoreError as error:
+            raise Problem(503, f"The answers of {annotator} cannot be kept: {error}", retry_after_s=5) from error
+
+    def _send(self, answer: Answer) -> None:
+        self.counters["resent_answers"] += answer.id in self._said
+        unsent = {one.id for desk in self._desks.values() for one in desk.desk.machine.unsent}
+        self._said = (self._said & unsent) | {answer.id}
+        self._peer.send(f"@{TRAINER}", answer)
+        reach("labeler.answer_sent")
+
+    # --- what happens
+
+    def _heard(self, received: Received) -> None:
+        match received.message:
+            case Question() | QuestionClosed() | AnswerReceipt() as message:
+                for desk in list(self._desks.values()):
+                    desk.heard(message)
+            case StatusReport() as report:
+                self._reported(report)
+            case StatusRequest():
+                self._tallies += 1
+                line = tally_line(self._tallies, self._peer.name, {**self._peer.counters, **self.counters})
+                self._peer.send(self._rooms[1], line)
+            case LogLine(level="error", text=text):
+                self.streams.say("notice", {"level": "error", "text": text})
+
+    def _reported(self, report: StatusReport) -> None:
+        self._view.reported(report, self._clock())
+        self.streams.say("status", self._status())
+
+    def _presence(self, room: str, member: Member, here: bool, why: str) -> None:
+        if room == self._rooms[1]:
+            self._view.presence(member, here, why, self._clock())
+        if member.role == TRAINER and room == self._rooms[0]:
+            self._trainer(here)
+
+    def _session(self, here: bool) -> None:
+        self._trainer(here and bool(self._peer.present(self._rooms[0], TRAINER)))
+
+    def _trainer(self, here: bool) -> None:
+        for desk in self._desks.values():
+            desk.trainer(here)
+        if here != self._trainer_here:
+            self._trainer_here = here
+            self.streams.say("trainer", {"here": here})
+            kept = sum(len(one.desk.machine.unsent) for one in self._desks.values())
+            LOG.info(
+                "the trainer is %s%s", "here" if here else "away", f"; {answers_in_words(kept)} kept" if kept else ""
+            )
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            for desk in list(self._desks.values()):
+                desk.desk.tick()
+
+    # --- the office
+
+    def me(self, annotator: str) -> Form:
+        spec, manners = self._spec, self._manners
+        return {
+            "annotator": annotator,
+            "experiment": manners.experiment,
+            "media": spec.media,
+            "shape": list(spec.shape),
+            "dtype": spec.dtype,
+            "classes": spec.classes,
+            "class_names": list(spec.class_names),
+            "guide": manners.guide,
+            "keys": manners.keys,
+            "min_listen_s": manners.min_listen_s,
+            "show_roll": manners.show_roll,
+            "instrument": manners.instrument,
+            "history_size": HISTORY,
+            "labels_goal": None,
+            "renderer": manners.renderer,
+        }
+
+    async def questions(self, annotator: str, hold: int) -> Form:
+        found = self._at_desk(annotator).questions(hold)
+        return {
+            "questions": found,
+            "waiting": max(0, self._open() - len(found)),
+            "text": "" if found else self._why_none(),
+        }
+
+    def _open(self) -> int:
+        return 0 if self._view.report is None else self._view.report.open_questions
+
+    def _why_none(self) -> str:
+        if self._ended:
+            return self._ended
+        if not self._trainer_here:
+            return "the trainer is away"
+        return "" if self._view.report is None else self._view.report.text
+
+    async def answer(self, annotator: str, word: Word) -> Verdict:
+        if self._ended:
+            raise Problem(410, self._ended)
+        return await self._at_desk(annotator).take(word)
+
+    async def lease(self, annotator: str, wants: int, holds: list[str], gives: list[str]) -> Form:
+        found = self._at_desk(annotator).questions(wants) if wants else []
+        return {
+            "holds": [one["id"] for one in found],
+            "seconds": None,
+            "waiting": self._open(),
+            "text": self._why_none(),
+        }
+
+    def history(self, annotator: str) -> list[Form]:
+        return self._at_desk(annotator).history()
+
+    def queue(self) -> Form:
+        at, found = self._wall(), {}
+        for desk in self._desks.values():
+            for one in desk.desk.machine.questions():
+                found[one.id] = self._item(one, at)
+        items = sorted(found.values(), key=lambda one: int(one["rank"]))
+        return {"open": self._open(), "waiting": max(0, self._open() - len(items)), "items": items}
+
+    def _item(self, question: Question, at: float) -> Form:
+        asked_at = getattr(question, "asked_at", 0.0)
+        named = ("id", "rank", "strategy", "model_version")
+        age_s = round(max(0.0, at - asked_at), 3) if asked_at else None
+        return {
+            **{name: getattr(question, name) for name in named},
+            "score": finite(question.score),
+            "age_s": age_s,
+            "held": True,
+        }
+
+    async def status(self) -> Form:
+        if self._trainer_here and self._clock() - self._view.reported_at > FRESH_S:
+            await self._ask()
+        return self._status()
+
+    async def _ask(self) -> None:
+        """Once, however many pages want to know."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_trainer())
+        await asyncio.wait({self._asking}, timeout=ASK_S)
+
+    async def _ask_trainer(self) -> None:
+        number = secrets.token_hex(8)
+
+        def answers(received: Received) -> bool:
+            return isinstance(received.message, StatusReport) and received.message.re == number
+
+        with suppress(Unreachable):
+            answer = await self._peer.request(f"@{TRAINER}", StatusRequest(number), answers, ASK_S)
+            assert isinstance(answer.message, StatusReport)  # what `answers` lets through
+            self._reported(answer.message)
+
+    def _status(self) -> Form:
+        return self._view.form(self._clock(), self.times, self._trainer_here, self._ended)
+
+    async def rounds(self) -> list[Any]:
+        raise Problem(503, "The rounds cannot be told yet.")
+
+    def metrics(self) -> bytes:
+        if self._exposition is None:
+            self._exposition = Exposition(self.readings)
+        return self._exposition.at(self._clock())
+
+    def greeting(self, annotator: str) -> list[tuple[str, Form]]:
+        ended = [("ended", {"text": self._ended})] if self._ended else []
+        return [("trainer", {"here": self._trainer_here}), ("status", self._status()), ("questions", {}), *ended]
