@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     help="Prometheus metrics of each process on 127.0.0.1: the broker's at PORT, the trainer's at PORT + 1, and so on in the "
     "order of starting; 0: free ports. Each ready line tells its own.",
 )
+@click.option(
+    "--open", "opens", is_flag=True, help="Open the labeling page in this machine's browser when it is there."
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -45,6 +48,7 @@ def command(
     new: bool,
     metrics_port: int | None,
     accept_rollback: bool,
+    opens: bool,
 ) -> int:
     """Start broker, trainer, evaluator, source and labeler of CONFIG, and follow them.
 
@@ -54,7 +58,7 @@ def command(
     serve = _given({"--rounds": rounds, "--labels": labels, "--until-accuracy": until_accuracy})
     serve += ["--accept-rollback"] if accept_rollback else []
     options = _log_options(context)
-    return _up(config, serve, options, new, metrics_port)
+    return _up(config, serve, options, new, metrics_port, opens)
 
 
 def _given(options: dict[str, int | float | None]) -> list[str]:
@@ -69,16 +73,16 @@ def _log_options(context: click.Context) -> list[str]:
     ]
 
 
-def _up(config: Config, serve: list[str], options: list[str], new: bool, metrics: int | None) -> int:
+def _up(config: Config, serve: list[str], options: list[str], new: bool, metrics: int | None, opens: bool) -> int:
     from active_learner.services import plan
 
     address, moved = plan.meeting_place(config)
-    end, launcher = _attempt(_at(config, address), serve, options, new, moved, metrics)
+    end, launcher = _attempt(_at(config, address), serve, options, new, moved, metrics, opens)
     if end.code == 1 and not launcher.any_ready:
         # Another `up` may have taken the default port between our look and our broker's start.
         other, moved = plan.meeting_place(config)
         if other != address and moved:
-            end, launcher = _attempt(_at(config, other), serve, options, False, moved, metrics)
+            end, launcher = _attempt(_at(config, other), serve, options, False, moved, metrics, opens)
     if end.text:
         click.echo(end.text, err=True)
     if end.code == 0 and launcher.result:
@@ -87,7 +91,7 @@ def _up(config: Config, serve: list[str], options: list[str], new: bool, metrics
 
 
 def _attempt(
-    config: Config, serve: list[str], options: list[str], new: bool, moved: str, metrics: int | None
+    config: Config, serve: list[str], options: list[str], new: bool, moved: str, metrics: int | None, opens: bool
 ) -> tuple[End, Launcher]:
     """One run from start to end, in its claimed run folder."""
     from active_learner.config import loading
@@ -100,7 +104,7 @@ def _attempt(
     with _run_folder(config, new) as notes:
         notes += [moved] if moved else []
         notes += [f"waits for the evaluator {role!r}, which is started by itself" for role in plan.elsewhere(config)]
-        return asyncio.run(_run(config, planned, options, notes))
+        return asyncio.run(_run(config, planned, options, notes, opens))
 
 
 def _at(config: Config, address: str) -> Config:
@@ -129,16 +133,19 @@ def _run_folder(config: Config, new: bool) -> Iterator[list[str]]:
         claim.release()
 
 
-async def _run(config: Config, planned: list[Program], options: list[str], notes: list[str]) -> tuple[End, Launcher]:
+async def _run(
+    config: Config, planned: list[Program], options: list[str], notes: list[str], opens: bool
+) -> tuple[End, Launcher]:
     from active_learner.config import loading
     from active_learner.services import monitor
+    from active_learner.services.hall import Hall
     from active_learner.services.launcher import Launcher
 
     with contextlib.ExitStack() as stack:
         screen = _screen(loading.run_dir(config), planned, "json" in options, stack)
         for note in notes:
             screen.note(note)
-        launcher = Launcher(planned, screen.line, screen.note)
+        launcher = Launcher(planned, Hall(screen, opens).line, screen.note)
         following = asyncio.create_task(monitor.follow(config, config.broker.address, screen.report))
         following.add_done_callback(lambda task: _tell_fault(task, screen))
         try:

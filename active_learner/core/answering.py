@@ -134,6 +134,8 @@ class Answering(Machine[Event, Command]):
                 self._unsent.recall(answer)
         self.phase = "full" if self._is_full else "resting"
 
+    # --- what others may know
+
     @property
     def unsent(self) -> list[Answer]:
         """Without a final receipt, oldest first of each question."""
@@ -150,16 +152,18 @@ class Answering(Machine[Event, Command]):
 
     @property
     def waiting(self) -> int:
+        """Open questions, the one that is asked now included."""
         return len(self._open)
 
     def questions(self) -> list[Question]:
-        return [one.question for one in sorted(self._open.values(), key=_Open.order)]
+        """Open, in the order in which they are asked."""
+        return [one.question for one in sorted(self._open.values(), key=OpenQuestion.order)]
 
     def decided(self, question: str) -> Decision | None:
         return self._decisions.get(question)
 
     def history(self) -> list[Decision]:
-        """That stand, oldest first: these can be undone or revised."""
+        """The last decisions that stand, oldest first: these can be undone or revised."""
         return [d for d in self._decisions.values() if self._standing(d)]
 
     # --- classification

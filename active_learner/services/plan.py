@@ -50,6 +50,8 @@ def programs(config: Config, resolved: Path, serve: Sequence[str], common: Seque
     if config.labeler.kind == "terminal":
         found.append(program("labeler", "label", Policy(ends_all=True)))
         found[-1] = replace(found[-1], terminal=True)
+    elif config.labeler.kind == "web":
+        found.append(program("labeler", "label", Policy()))
     elif config.labeler.kind != "none":
         found.append(program("labeler", "label", Policy(may_finish=True)))
     if _reads_stdin(config) and config.labeler.kind == "terminal":

@@ -124,7 +124,8 @@ class WebDesk:
         self._told[word.id] = told
         self._trim()
         wall = self._wall() if word.at is None else word.at
-        self.desk.handle(Replied(word.question, word.action, word.value, word.id, wall, self._clock(), 0))
+        said = (word.question, word.action, word.value, word.id, wall, self._clock(), 0, word.circumstances)
+        self.desk.handle(Replied(*said))
         return told
 
     def _verdict_now(self, word: Word) -> Verdict | None:

@@ -299,7 +299,7 @@ class WebLabeler(Service):
         return {"open": self._open(), "waiting": max(0, self._open() - len(items)), "items": items}
 
     def _item(self, question: Question, at: float) -> Form:
-        asked_at = getattr(question, "asked_at", 0.0)
+        asked_at = question.asked_at
         named = ("id", "rank", "strategy", "model_version")
         age_s = round(max(0.0, at - asked_at), 3) if asked_at else None
         return {

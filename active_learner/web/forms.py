@@ -12,16 +12,13 @@ from typing import Any
 import numpy as np
 
 from active_learner.web.problems import Problem
-from protocol.limits import MAX_STRING_BYTES
+from protocol.limits import CIRCUMSTANCES_BYTES, MAX_STRING_BYTES
 from protocol.messages import Action, Question, StatusReport
 
 Form = dict[str, Any]
 
 ID = re.compile(r"[0-9a-f]{32}")
 VALUED = (Action.ANSWER, Action.REVISE)
-
-CIRCUMSTANCES_BYTES = 1024
-"""As SPEC.md says of ANSWER."""
 
 MOST_HELD = 20
 """Questions that one page may hold: it shows one, and needs two or three ahead."""
@@ -164,7 +161,7 @@ def question_form(question: Question, expires_at: float | None) -> Form:
         **{name: getattr(question, name) for name in named},
         "features": {"dtype": features.dtype.name, "shape": list(features.shape), "base64": data},
         "score": finite(question.score),
-        "asked_at": getattr(question, "asked_at", None) or None,
+        "asked_at": question.asked_at or None,
         "expires_at": expires_at,
     }
 

@@ -42,7 +42,7 @@ HEADERS = {
 
 
 class Guard:
-    """Outermost: a fault of ours becomes an answer without a word about our inside."""
+    """Outermost, around all paths."""
 
     def __init__(self, app: ASGIApp, doorman: Doorman) -> None:
         self._app, self._doorman = app, doorman
@@ -50,12 +50,9 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        began = False
 
         async def guarded(message: Message) -> None:
-            nonlocal began
             if message["type"] == "http.response.start":
-                began = True
                 _add_headers(message)
             await send(message)
 
@@ -65,11 +62,6 @@ class Guard:
             await told(problem)(scope, receive, guarded)
         except ClientDisconnect:
             return
-        except Exception:
-            LOG.exception("a request could not be handled: %s", scope["path"][:200])
-            if began:
-                raise
-            await told(Problem(500, "Nothing of it was taken; the service's log says more."))(scope, receive, guarded)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         if len(scope["raw_path"]) + len(scope["query_string"]) > PATH_BYTES:
@@ -117,12 +109,19 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def told_by_us(handler: Handler) -> Handler:
-    """Before starlette turns it into an answer of its own making."""
+    """Before starlette makes an answer of its own of it; a fault of ours without a word about our inside."""
 
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
         except Problem as problem:
             return told(problem)
+        except (ClientDisconnect, MemoryError):  # nobody to tell; bounds.py tells
+            raise
+        except Exception:
+            LOG.exception("a request could not be handled: %s", request.url.path[:200])
+            return told(
+                Problem(500, "It is not known what was taken of it: say it again. The service's log says more.")
+            )
 
     return answer

@@ -53,7 +53,7 @@ TABLE = [
     ("source: {kind: evolution, mutation_rate: 1.5}\n", ":2: source.mutation_rate: must be at most 1.0, not 1.5"),
     ("source: {kind: evolution, population: 1}\n", ":2: source.population: must be at least 2, not 1"),
     ("labeler: {kind: simulated, noise: -0.1}\n", ":2: labeler.noise: must be at least 0.0, not -0.1"),
-    ("labeler: {kind: human}\n", ":2: labeler.kind: unknown: 'human'; allowed: simulated, terminal, none"),
+    ("labeler: {kind: human}\n", ":2: labeler.kind: unknown: 'human'; allowed: simulated, terminal, web, none"),
     (
         "broker: {address: '127.0.0.1:5570'}\n",
         ":2: broker.address: '127.0.0.1:5570' does not fit; allowed: tcp://HOST:PORT",

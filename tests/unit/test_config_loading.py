@@ -36,7 +36,7 @@ def test_every_problem_of_a_file_is_told_at_once_with_line_key_and_what_is_allow
     assert found[2] == f"{file}:5: trainer.pool_after_round: unknown: 'kep'; did you mean 'keep'? allowed: keep, clear"
     assert found[3].startswith(f"{file}:6: source.path: must be given: npz with")
     assert found[4] == (
-        f"{file}:8: labeler.kind: unknown: 'simulted'; did you mean 'simulated'? allowed: simulated, terminal, none"
+        f"{file}:8: labeler.kind: unknown: 'simulted'; did you mean 'simulated'? allowed: simulated, terminal, web, none"
     )
     assert found[5] == f"{file}:9: evaluator: must be a mapping of keys, not 4"
     assert found[6] == f"{file}:10: sample.shape.0: must be at least 1, not 0"

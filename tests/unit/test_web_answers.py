@@ -32,6 +32,7 @@ def test_an_answer_is_told_the_trainers_receipt(tmp_path: Path) -> None:
         heard = await stage.trainer.receive()
         assert (heard.id, heard.question, heard.annotator, heard.revision) == (form["id"], "q", "ann", 0)
         assert (heard.action, heard.value, heard.at) == (Action.ANSWER, 4, 5.0)
+        assert heard.circumstances == '{"heard_s":4.2}'
         reply = await posting
         assert reply.code == 200
         assert reply.form == {"id": form["id"], "question": "q", "status": "stored", "text": ""}

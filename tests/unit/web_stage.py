@@ -193,7 +193,12 @@ class Stage:
         peer = Peer(experiment="e", role="labeler", address=self.broker.address)
         self.people = Accounts(self.folder / "e.annotators.json", lambda: self.wall, always=self.default)
         self.service = WebLabeler(
-            peer, SPEC, Manners("e", guide={"5": "good"}), self._keep, self.names, wall=lambda: self.wall
+            peer,
+            SPEC,
+            Manners("e", guide={"5": "good"}, instrument={"wave": "sine", "tempo": 128.0, "volume": 0.8}),
+            self._keep,
+            self.names,
+            wall=lambda: self.wall,
         )
         self.trainer = Trainer(self.broker.address)
         self.doorman = Doorman(
