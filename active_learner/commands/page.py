@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import socket
 import time
 from pathlib import Path
@@ -89,8 +91,9 @@ def _open_doors(
 
 def named(host: str) -> str:
     """As a person types it."""
-    if host in ("0.0.0.0", "::"):
-        return socket.gethostname()
+    with contextlib.suppress(ValueError):  # a name
+        if ipaddress.ip_address(host).is_unspecified:
+            return socket.gethostname()
     return f"[{host}]" if ":" in host else host
 
 
