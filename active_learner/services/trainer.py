@@ -39,9 +39,7 @@ from active_learner.services.training_shell import TrainingSettings, TrainingShe
 from active_learner.services.webhooks import Hook, Webhooks
 from active_learner.stores.base import Store
 from active_learner.strategies.base import QueryStrategy
-from protocol.messages import (
-    LogLine,
-)
+from protocol.messages import Control, LogLine
 
 LOG = logging.getLogger(__name__)
 
@@ -298,6 +296,7 @@ class Trainer(Service):
     def _end(self, why: str) -> None:
         sys.stdout.write(result_line(self._results, why) + "\n")
         sys.stdout.flush()
+        self._peer.send(self._parts.config.rooms.control, Control("labeler", "ended"))
         self.finish(0)
 
     def _tick(self) -> None:

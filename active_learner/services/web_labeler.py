@@ -33,6 +33,7 @@ from active_learner.web.streams import Streams
 from protocol.messages import (
     Answer,
     AnswerReceipt,
+    Control,
     LogLine,
     Member,
     Question,
@@ -53,6 +54,8 @@ FRESH_S = 1.0
 
 ASK_S = 1.0
 """For the trainer's answer to that."""
+
+ENDED = "The run has reached its goal: nothing more is asked, and what is decided now is not taken."
 
 DESKS = 256
 """Annotators of one process; each has a file and a thread."""
@@ -200,6 +203,9 @@ class WebLabeler(Service):
                 self._tallies += 1
                 line = tally_line(self._tallies, self._peer.name, {**self._peer.counters, **self.counters})
                 self._peer.send(self._rooms[1], line)
+            case Control(role="labeler", command="ended") if received.sender and received.sender.role == TRAINER:
+                self._ended = ENDED
+                self.streams.say("ended", {"text": ENDED})
             case LogLine(level="error", text=text):
                 self.streams.say("notice", {"level": "error", "text": text})
 
@@ -220,7 +226,7 @@ class WebLabeler(Service):
         for desk in self._desks.values():
             desk.trainer(here)
         if here != self._trainer_here:
-            self._trainer_here = here
+            self._trainer_here, self._ended = here, "" if here else self._ended
             self.streams.say("trainer", {"here": here})
             kept = sum(len(one.desk.machine.unsent) for one in self._desks.values())
             LOG.info(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from active_learner.services import web_desk
-from protocol.messages import Action, Answer
-from tests.unit.web_stage import Browser, Reply, Stage, on_stage
+from protocol.messages import Action, Answer, Control
+from tests.unit.web_stage import Browser, Reply, Stage, Trainer, on_stage
 
 ANSWERS = "/api/v1/answers"
 
@@ -256,6 +256,27 @@ def test_row_38_an_answer_that_no_disk_has_is_never_told_to_be_kept(
         assert (again.code, again.form["status"]) == (200, "stored")
 
     on_stage(scene, tmp_path, trainer=False)
+
+
+def test_after_the_run_ended_an_answer_is_told_so_until_a_trainer_comes_again(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        browser = await stage.entered()
+        await stage.asked(browser, "q")
+        listener = await browser.stream()
+        stage.trainer.peer.send("control", Control("labeler", "ended"))
+        assert "reached its goal" in (await listener.event("ended"))["text"]
+        reply = await browser.post(ANSWERS, stage.word("q"))
+        assert reply.code == 410
+        assert "reached its goal" in reply.form["detail"]
+        await stage.trainer.peer.close()
+        stage.trainer = Trainer(stage.broker.address)
+        await stage.trainer.start()
+        assert await listener.event("trainer") == {"here": False}
+        assert await listener.event("trainer") == {"here": True}
+        assert (await posted(stage, browser, stage.word("q"))).code == 200
+        await listener.close()
+
+    on_stage(scene, tmp_path)
 
 
 def test_undo_takes_back_and_the_question_comes_again(tmp_path: Path) -> None:
