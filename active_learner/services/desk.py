@@ -4,7 +4,7 @@ connection: what is to be said and shown is handed on."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from active_learner.core.answering import Answering
 from active_learner.core.answering_events import (
@@ -21,9 +21,10 @@ from active_learner.core.answering_events import (
 )
 from active_learner.crash_points import reach
 from active_learner.durable.kept_answers import KeptAnswers
+from active_learner.peer import Peer
 from active_learner.services.outbox_lane import OutboxLane
 from active_learner.services.pump import Pump
-from active_learner.services.shell import jitter
+from active_learner.services.shell import jitter, meet
 from protocol.messages import Answer, AnswerReceipt, Question, QuestionClosed
 
 TICK_S = 0.1
@@ -95,10 +96,19 @@ class Desk:
                 pass
             case Send(answer=answer):
                 self._send(answer)
+                reach("labeler.answer_sent")
             case Drained():
                 self.drained.set()
             case _:
                 self._show(command)
+
+
+async def take_place(peer: Peer, rooms: Iterable[str]) -> None:
+    """Where questions are said. Raises: as `Peer.open`."""
+    await meet(peer)
+    for room in rooms:
+        await peer.join(room)
+    reach("labeler.joined")
 
 
 def answers_in_words(number: int) -> str:

@@ -29,8 +29,8 @@ from active_learner.crash_points import reach
 from active_learner.durable.kept_answers import KeptAnswers
 from active_learner.oracles.base import Oracle, Reply
 from active_learner.peer import Peer, Received
-from active_learner.services.desk import TICK_S, Desk, answers_in_words, told_in_words
-from active_learner.services.shell import Service, meet
+from active_learner.services.desk import TICK_S, Desk, answers_in_words, take_place, told_in_words
+from active_learner.services.shell import Service
 from active_learner.services.tally import tally_line
 from protocol.messages import Answer, AnswerReceipt, Member, Question, QuestionClosed, StatusRequest
 
@@ -76,10 +76,7 @@ class Labeler(Service):
     async def start(self) -> str:
         self._peer.on_message, self._peer.on_presence = self._heard, self._presence
         self._tell_what_was_left()
-        await meet(self._peer)
-        for room in self._rooms:
-            await self._peer.join(room)
-        reach("labeler.joined")
+        await take_place(self._peer, self._rooms)
         self._peer.on_session = self._session
         self._session(True)
         self._ticking = asyncio.create_task(self._tick())
@@ -189,7 +186,6 @@ class Labeler(Service):
         self.counters["resent_answers"] += answer.id in self._said
         self._said = {one.id for one in self.machine.unsent if one.id in self._said} | {answer.id}
         self._peer.send(f"@{TRAINER}", answer)
-        reach("labeler.answer_sent")
 
     def _first_rest(self) -> None:
         if self._turn is None and self.machine.phase in ("resting", "full"):

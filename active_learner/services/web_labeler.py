@@ -16,14 +16,13 @@ from typing import Any
 from active_learner.core.answering import HISTORY
 from active_learner.core.measures import Histogram, Reading, counted, gauge
 from active_learner.core.records import SampleSpec
-from active_learner.crash_points import reach
 from active_learner.durable.kept_answers import KeptAnswers
 from active_learner.errors import StoreError, Unreachable
 from active_learner.peer import Peer, Received
-from active_learner.services.desk import TICK_S, answers_in_words
+from active_learner.services.desk import TICK_S, answers_in_words, take_place
 from active_learner.services.metrics_port import Exposition
 from active_learner.services.run_view import RunView
-from active_learner.services.shell import Service, meet
+from active_learner.services.shell import Service
 from active_learner.services.tally import tally_line
 from active_learner.services.web_desk import WebDesk
 from active_learner.web.forms import Form, Verdict, Word, finite
@@ -118,10 +117,7 @@ class WebLabeler(Service):
         for annotator in self._annotators:
             self._desk(annotator)
         self._peer.on_message, self._peer.on_presence = self._heard, self._presence
-        await meet(self._peer)
-        for room in self._rooms:
-            await self._peer.join(room)
-        reach("labeler.joined")
+        await take_place(self._peer, self._rooms)
         self._peer.on_session = self._session
         self._session(True)
         self._ticking = asyncio.create_task(self._tick())
@@ -188,7 +184,6 @@ class WebLabeler(Service):
         unsent = {one.id for desk in self._desks.values() for one in desk.desk.machine.unsent}
         self._said = (self._said & unsent) | {answer.id}
         self._peer.send(f"@{TRAINER}", answer)
-        reach("labeler.answer_sent")
 
     # --- what happens
 
