@@ -72,7 +72,7 @@ def test_row_08_without_a_trainer_an_answer_is_kept_here_and_sent_when_it_is_bac
 
 
 def test_a_trainer_that_does_not_answer_lets_nobody_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_desk, "TRAINER_S", 0.01)
+    monkeypatch.setattr(web_desk, "TRAINER_S", 0.5)
 
     async def scene(stage: Stage) -> None:
         browser = await stage.entered()
