@@ -23,8 +23,10 @@ ROOT = Path(__file__).parents[2]
 WALL = {"time.time", "time.time_ns", "time.gmtime", "time.localtime", "datetime.now", "datetime.utcnow", "date.today"}
 
 AS_DATA = {
+    "commands/annotator.py": "when an annotator was added, and when a link will end: a week for people, in their time",
     "commands/keys.py": "whether a key is still let in, for a list",
     "commands/labels.py": "when labels were imported",
+    "commands/page.py": "whether a link or a session that survives restarts has ended: hours and days for people",
     "outbox.py": "when an answer was given",
     "security/folder.py": "when a key was made, revoked, or will end",
     "services/asking_shell.py": "when a question was asked",
@@ -34,6 +36,7 @@ AS_DATA = {
     "services/prelabel.py": "when a label was given",
     "services/run_files.py": "when a round ended",
     "services/screen.py": "when a line was shown",
+    "services/web_labeler.py": "when an answer was given, how old a question is",
     "services/webhooks.py": "when something happened, and when an attempt is signed: receivers refuse what is minutes old",
 }
 """Who may look at the wall clock, and what for. A timer is no reason."""
