@@ -11,12 +11,13 @@ BIN := $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 READY := $(VENV)/.installed
 BENCH_READY := $(VENV)/.installed-bench
+BROWSER_READY := $(VENV)/.installed-browser
 FAST_TESTS = $(wildcard tests/unit tests/contracts tests/property tests/test_*.py)
 # One thread each: the same bits everywhere, and two processes on two cores do not fight.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo run-broker test check integration bench soak audit clean
+.PHONY: help install run demo run-broker test test-browser check integration bench screenshots soak audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,6 +36,11 @@ $(BENCH_READY): $(READY)
 	$(PIP) -e '.[bench]'
 	@touch $@
 
+$(BROWSER_READY): $(READY)
+	@echo "Installing what drives a browser (playwright, 165 MB). The Chromium is the system's own."
+	$(PIP) -e '.[browser]'
+	@touch $@
+
 install: $(READY) ## make .venv with everything in it
 
 run: $(READY) ## the whole loop on this machine, until Ctrl-C
@@ -46,9 +52,13 @@ demo: $(READY) ## digits: asking by uncertainty against asking at random; ends b
 run-broker: $(READY) ## only the broker, for processes started by hand
 	$(BIN)/active-learner broker $(ARGS)
 
-test: $(READY) ## all tests: on all cores those that start no process, then one at a time those that do
-	$(BIN)/python -m pytest -m "not integration" --require-every-row -n auto $(ARGS)
+test: $(BROWSER_READY) ## all tests: on all cores those that start no process, then one at a time those that do, then the pages
+	$(BIN)/python -m pytest -m "not integration and not browser" --require-every-row -n auto $(ARGS)
 	$(BIN)/python -m pytest -m integration $(ARGS)
+	$(BIN)/python -m pytest -m browser -rs $(ARGS)
+
+test-browser: $(BROWSER_READY) ## the pages in a real Chromium
+	$(BIN)/python -m pytest -m browser -rs tests/browser $(ARGS)
 
 check: $(READY) ## format, lint, types, security, layers, and all tests that start no process
 	$(BIN)/ruff format --check .
@@ -62,6 +72,9 @@ integration: $(READY) ## tests that start real processes
 
 bench: $(BENCH_READY) ## measure relay, round trip and training step
 	$(BIN)/active-learner bench $(or $(ARGS),all)
+
+screenshots: $(BROWSER_READY) ## the pictures of the pages that the README shows
+	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 soak: $(READY) ## the long forms of the proofs, hours; goes on where it was stopped; soak-NAME: one part
 	$(BIN)/python -m tests.proofs.soak $(ARGS)

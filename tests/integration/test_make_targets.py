@@ -13,7 +13,10 @@ import pytest
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ("install", "run", "demo", "run-broker", "test", "check", "integration", "bench", "soak", "audit", "clean")
+TARGETS = (
+    *("install", "run", "demo", "run-broker", "test", "test-browser", "check", "integration", "bench"),
+    *("screenshots", "soak", "audit", "clean"),
+)
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:

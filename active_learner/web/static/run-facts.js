@@ -1,0 +1,65 @@
+// What the service says about a run, as the views need it: points, people, peers, phases. Knows the API's fields; draws nothing.
+import { ago, duration, interval, isNumber, number, percent, plural } from "./words.js";
+
+const LATE_S = 2; // a peer is heard every half second
+const GONE_S = 10;
+
+// { run, control, rounds } of the lines of metrics.jsonl.
+export function curvesOf(body) {
+  const lines = Array.isArray(body) ? body : body.rounds ?? [];
+  const control = Array.isArray(body) ? lines.filter((line) => line.arm === "control") : body.control ?? [];
+  const own = lines.filter((line) => line.arm !== "control");
+  return { run: points(own), control: points(control), rounds: own.filter((line) => line.uncertainty?.length).map(({ round, uncertainty: bins, pool }) => ({ round, bins, pool: pool ?? sum(bins) })), heldOut: own.at(-1)?.held_out ?? null };
+}
+
+const sum = (values) => values.reduce((total, one) => total + one, 0);
+
+function points(lines) {
+  return lines.filter((line) => isNumber(line.accuracy) && !line.held_back).map((line) => {
+    const [lo, hi] = line.held_out ? interval(line.accuracy, line.held_out) : [line.accuracy, line.accuracy];
+    return { x: line.labels, y: line.accuracy, lo, hi };
+  });
+}
+
+// [title, note]: the answer first, then its reasons.
+export function leadOf(status, me, ended) {
+  const { labels = 0, accuracy } = status;
+  const now = isNumber(accuracy) ? `${percent(accuracy)} with ${plural(labels, "label")}` : plural(labels, "label");
+  if (ended) return [`Done: ${now}`, ended];
+  const left = me.labels_goal ? me.labels_goal - labels : 0;
+  if (left <= 0) return [capital(now), status.text ?? ""];
+  const rate = sum(peopleOf(status).map((one) => one.rate));
+  return [`${plural(left, "more label")} to ${number(me.labels_goal)}`, `Now ${now}.${rate > 0 ? ` At the present pace: about ${duration((60 * left) / rate)}.` : ""}`];
+}
+
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+const COLLECTS = new Set(["collecting"]);
+const ASKS = new Set(["selecting", "storing", "asking", "refreshing"]);
+
+// [{ on, name, of, part, words }]: three cells that may all be active, as asking and training are two machines.
+export function phasesOf(status) {
+  const trains = status.training && status.training !== "idle";
+  const { pool = 0, pool_size: wanted = 0, open_questions: open = 0, epoch = 0, epochs = 0, batch = 0, batches = 0 } = status;
+  const done = epochs ? Math.min(1, (Math.max(0, epoch - 1) + (batches ? batch / batches : 0)) / epochs) : 0;
+  return [
+    { on: COLLECTS.has(status.asking), name: "Collecting", of: `${number(pool)} of ${number(wanted)}`, part: wanted ? Math.min(1, pool / wanted) : 0, words: pool >= wanted ? "The pool is full; better candidates replace worse." : "The pool fills." },
+    { on: ASKS.has(status.asking), name: "Asking", of: plural(open, "open question"), part: open ? 1 : 0, words: status.text || (open ? "Waiting for answers." : "Nothing is asked.") },
+    { on: trains, name: trains ? `Training v${number((status.model_version ?? 0) + 1)}` : "Training", of: trains ? `epoch ${epoch} of ${epochs}` : "idle", part: trains ? done : 0, words: trains ? `Batch ${batch} of ${batches}, step ${number(status.step ?? 0)}${isNumber(status.loss) ? `, loss ${status.loss.toFixed(3)}` : ""}` : `Model v${number(Math.max(0, status.model_version ?? 0))}, step ${number(status.step ?? 0)}` },
+  ];
+}
+
+// [{ name, rate, values }]: labels a minute of each person, and minute by minute when the service says so.
+export function peopleOf(status) {
+  const said = status.labels_per_minute ?? {};
+  if (isNumber(said)) return [{ name: "Everybody", rate: said, values: [] }];
+  if (Array.isArray(said)) return said.map((one) => ({ name: one.annotator, rate: one.rate ?? 0, values: one.minutes ?? [] }));
+  return Object.entries(said).map(([name, rate]) => ({ name, rate: isNumber(rate) ? rate : rate?.rate ?? 0, values: rate?.minutes ?? [] }));
+}
+
+const HEALTH = { ok: ["check", "well", "good"], late: ["clock", "late", "warn"], gone: ["cross", "gone", "bad"] };
+
+// [{ name, role, seen, sign: [shape, word, tone] }].
+export function peersOf(status) {
+  return (status.peers ?? []).map(({ name, role, age_s: age = 0, health }) => ({ name, role, seen: ago(age), sign: HEALTH[health ?? (age < LATE_S ? "ok" : age < GONE_S ? "late" : "gone")] ?? HEALTH.late }));
+}

@@ -1,0 +1,263 @@
+"""A whole session at the labeling page: start, answer by keys, undo, correct, skip, reload, two people side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser.desk import GUIDE, Desk, melodies
+from tests.browser.serving import Serving
+from tests.browser.visit import Visit
+
+pytestmark = pytest.mark.browser
+
+Serve = Callable[..., Serving]
+Open = Callable[..., Visit]
+
+
+def values(desk: Desk) -> list[tuple[str, int | None]]:
+    return [(word["action"], word["value"]) for word in desk.unique()]
+
+
+def test_the_start_shows_the_guide_the_volume_and_the_keys(serve: Serve, visit: Open) -> None:
+    start = visit(serve()).page.locator("#start")
+    assert start.locator("dd").all_inner_texts() == list(GUIDE.values())
+    assert start.get_by_label("Volume").is_visible()
+    assert "plays it again" in start.inner_text()
+
+
+def test_digits_answer_and_the_next_question_is_there_at_once(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    first = person.question
+    person.answer("3", "5", "0")
+    person.saved()
+    assert values(serving.desk) == [("answer", 3), ("answer", 5), ("answer", 0)]
+    assert serving.desk.answers[0]["question"] == first
+    assert person.chips() == ["0", "5", "3"]
+
+
+def test_the_circumstances_go_with_the_answer(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    person.until("activeLearner.player.heard > 0.2")
+    person.page.keyboard.press(" ")
+    person.until("activeLearner.player.plays === 2")
+    person.page.keyboard.press("w")
+    person.page.keyboard.press("]")
+    person.answer("4")
+    person.saved()
+    found = serving.desk.answers[0]["circumstances"]
+    assert found.pop("heard_s") > 0.2
+    assert found == {"plays": 2, "speed": 1.5, "roll": True, "reasons": True}
+
+
+def test_the_roll_can_be_hidden_and_that_is_told(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    person.page.keyboard.press("h")
+    assert person.page.get_by_text("Roll hidden: only listen").is_visible()
+    assert not person.page.locator("canvas.roll").is_visible()
+    person.answer("1", "2")
+    person.saved()
+    assert [word["circumstances"]["roll"] for word in serving.desk.answers] == [True, False]
+
+
+def test_undo_takes_back_and_asks_the_same_again(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    first = person.question
+    person.answer("2")
+    second = person.question
+    person.press("Backspace")
+    person.until("id => activeLearner.session.current.id === id", first)
+    assert person.chips() == []
+    person.answer("4")
+    assert person.question == second
+    person.saved()
+    assert values(serving.desk) == [("answer", 2), ("undo", None), ("answer", 4)]
+    assert {word["question"] for word in serving.desk.answers} == {first}
+
+
+def test_a_chip_corrects_an_earlier_answer_in_the_same_place(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    first = person.question
+    person.answer("1", "2", "3")
+    now = person.question
+    person.button("Answered 1").click()
+    assert person.page.get_by_text("You answered 1. Press another answer to change it.").is_visible()
+    assert person.page.locator(".answer.was").inner_text() == "1"
+    person.press("5")
+    person.until("id => activeLearner.session.shown.id === id", now)
+    assert person.live() == "Corrected from 1 to 5. Back to the question."
+    person.saved()
+    assert serving.desk.answers[-1]["question"] == first
+    assert values(serving.desk)[-1] == ("revise", 5)
+    assert person.chips() == ["3", "2", "5"]
+
+
+def test_escape_keeps_what_was_answered(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    person.answer("1")
+    person.button("Answered 1").click()
+    person.page.keyboard.press("Escape")
+    person.page.locator("#correcting").wait_for(state="hidden")
+    person.saved()
+    assert values(serving.desk) == [("answer", 1)]
+
+
+def test_skip_and_cannot_tell_go_on_and_are_told(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    person.answer("ArrowRight", "-")
+    person.saved()
+    assert values(serving.desk) == [("skip", None), ("cannot_tell", None)]
+    assert person.chips() == ["–", "skip"]
+
+
+def test_an_answer_corrected_to_cannot_tell_is_taken_back_first(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    person.answer("1")
+    person.button("Answered 1").click()
+    person.press("-")
+    person.page.locator("#correcting").wait_for(state="hidden")
+    person.saved()
+    assert values(serving.desk) == [("answer", 1), ("undo", None), ("cannot_tell", None)]
+
+
+def test_why_this_one_says_how_it_was_chosen(serve: Serve, visit: Open) -> None:
+    person = visit(serve()).start()
+    person.page.keyboard.press("w")
+    facts = person.page.locator("#why").inner_text()
+    assert [word in facts for word in ("0.93", "1 of 200", "entropy", "v18")] == [True] * 4
+    person.page.keyboard.press("w")
+    assert not person.page.locator("#why").is_visible()
+
+
+def test_too_early_an_answer_is_refused_in_words_and_a_skip_is_not(serve: Serve, visit: Open) -> None:
+    serving = serve(Desk(list(melodies()), me={"min_listen_s": 600}))
+    person = visit(serving).start()
+    person.until("activeLearner.asking")
+    person.until("activeLearner.player.heard > 0.2")
+    person.page.keyboard.press("3")
+    assert person.live().startswith("Listen ")
+    assert person.page.locator(".answer[aria-disabled=true]").count() == 6
+    person.page.keyboard.press("ArrowRight")
+    person.saved()
+    person.until("activeLearner.session.past.length === 1")
+    assert values(serving.desk) == [("skip", None)]
+
+
+def test_a_held_key_answers_once(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    person.until("activeLearner.answerable")
+    for _ in range(5):
+        person.page.keyboard.down("3")
+    person.until("activeLearner.answerable")
+    person.page.keyboard.down("3")
+    person.page.keyboard.up("3")
+    person.answer("4")
+    person.saved()
+    assert values(serving.desk) == [("answer", 3), ("answer", 4)]
+
+
+def test_keys_of_the_config_are_used_and_printed(serve: Serve, visit: Open) -> None:
+    serving = serve(Desk(list(melodies()), me={"keys": {"skip": "s", "undo": "u", "3": "j"}}))
+    person = visit(serving).start()
+    assert person.button("Skip").inner_text().split() == ["Skip", "S"]
+    assert person.page.locator(".answer").nth(3).inner_text().split() == ["J", "3"]
+    person.answer("s", "j")
+    person.press("u")
+    person.until("activeLearner.session.past.length === 1")
+    person.saved()
+    assert values(serving.desk) == [("skip", None), ("answer", 3), ("undo", None)]
+
+
+def test_a_mouse_answers_too_and_space_then_plays(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    person.until("activeLearner.answerable")
+    person.page.locator(".answer").nth(2).click()
+    person.until("activeLearner.session.past.length === 1 && activeLearner.player.plays === 1")
+    person.page.keyboard.press(" ")
+    person.until("activeLearner.player.plays === 2")
+    person.saved()
+    assert values(serving.desk) == [("answer", 2)]
+
+
+def test_a_reload_in_the_middle_goes_on_where_it_was(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    person.answer("1", "2")
+    person.saved()
+    before = person.question
+    person.open("/")
+    assert person.question == before
+    person.start()
+    assert person.chips() == ["2", "1"]
+    person.press("Backspace")
+    person.until("activeLearner.session.past.length === 1")
+    person.answer("5")
+    person.saved()
+    assert values(serving.desk) == [("answer", 1), ("answer", 2), ("undo", None), ("answer", 5)]
+
+
+def test_the_page_gives_its_questions_back_when_it_goes(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving)
+    held = person.say("activeLearner.session.held")
+    assert len(held) == 3
+    with person.page.expect_request("**/api/v1/leases"):
+        person.page.goto("about:blank")
+    assert serving.desk.leases == [{"wants": 0, "holds": [], "gives": held, "csrf": "csrf-anna", "annotator": "anna"}]
+
+
+def test_two_people_side_by_side_never_have_the_same_question(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    people = [visit(serving, annotator=name).start() for name in ("anna", "ben")]
+    for _ in range(4):
+        assert len({person.question for person in people}) == 2
+        for person in people:
+            person.answer("3")
+    for person in people:
+        person.saved()
+    asked = [word["question"] for word in serving.desk.answers]
+    assert len(set(asked)) == len(asked) == 8
+    assert {word["annotator"] for word in serving.desk.answers} == {"anna", "ben"}
+
+
+def test_nothing_to_ask_says_why_and_goes_on_by_itself(serve: Serve, visit: Open) -> None:
+    desk = Desk(list(melodies(2)))
+    serving = serve(desk)
+    person = visit(serving).start()
+    person.answer("1", "2")
+    assert person.page.get_by_role("heading", name="Nothing to ask right now").is_visible()
+    assert person.page.get_by_text("The pool fills: 40 of 200.").is_visible()
+    person.saved()
+    desk.questions.append({**desk.questions[0], "id": "f" * 32})
+    serving.say("questions", {})
+    person.until("activeLearner.session.current?.id.startsWith('ffff')")
+    assert person.page.get_by_role("heading", name="How good is this melody?").is_visible()
+
+
+def test_a_question_that_was_closed_goes_away(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    shown, *_ = person.say("activeLearner.session.held")
+    del serving.desk.questions[0]
+    serving.say("closed", {"question": shown, "why": "somebody else answered it"})
+    person.until("id => activeLearner.session.current.id !== id", shown)
+    assert "somebody else answered it" in person.page.locator("#notice").inner_text()
+
+
+def test_the_end_of_the_run_is_told(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    serving.say("ended", {"text": "The goal of 200 labels is reached."})
+    person.page.get_by_text("The goal of 200 labels is reached.").wait_for()
+    assert not person.page.locator("#dock").is_visible()
