@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -66,6 +67,8 @@ class Desk:
     """(status, detail) of the next answers."""
     keeps: bool = False
     """Answers 202 and holds the receipts back, as when the trainer is away."""
+    gave: threading.Event = field(default_factory=threading.Event)
+    """Somebody has given questions back."""
     resting: str = "The pool fills: 40 of 200."
 
     def __post_init__(self) -> None:
@@ -213,6 +216,7 @@ class Pages:
         self.desk.leases.append({**word, "annotator": who(request)})
         for question in word["gives"]:
             self.desk.held.pop(question, None)
+        self.desk.gave.set()
         return JSONResponse({"holds": word["holds"], "seconds": LEASE_S, "waiting": 0, "text": ""})
 
     async def history(self, request: Request) -> Response:

@@ -46,6 +46,7 @@ STATUS: dict[str, Any] = {
     "accuracy": 0.928,
     "loss": 0.214,
     "text": "",
+    "answers": {"count": 150, "p50_s": 0.01, "p99_s": 0.02},
     "labels_per_minute": [
         {"annotator": "anna", "rate": 6.1, "minutes": [5, 6, 7, 4, 6, 7, 6, 5, 6, 7, 8, 6, 5, 6, 7, 6, 6, 5, 6, 7]},
         {"annotator": "ben", "rate": 4.4, "minutes": [0] * 7 + [4, 5, 4, 3, 4, 5, 6, 4, 4, 5, 4, 3, 5]},

@@ -65,7 +65,7 @@ def main() -> int:
         return 1
     FOLDER.mkdir(exist_ok=True)
     wide = {"viewport": {"width": 1280, "height": 800}}
-    phone = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2}
+    phone = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
     label_page("label", **wide)
     label_page("label-phone-dark", color_scheme="dark", **phone)
     run_page("run", **wide)

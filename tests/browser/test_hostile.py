@@ -20,9 +20,10 @@ Open = Callable[..., Visit]
 OURS = """
 (ours) => {
   const known = new Set(ours.split(" "));
+  const LEADS = new Set(["href", "src", "action", "formaction", "data", "srcset", "xlink:href"]);
   const all = [...document.querySelectorAll("*")];
   const foreign = all.map((one) => one.localName).filter((name) => !known.has(name));
-  const handlers = all.flatMap((one) => [...one.attributes]).filter((one) => one.name.startsWith("on") || /^\\s*(javascript|data|vbscript):/i.test(one.value));
+  const handlers = all.flatMap((one) => [...one.attributes]).filter((one) => one.name.startsWith("on") || (LEADS.has(one.name) && /^\\s*(javascript|data|vbscript):/i.test(one.value)));
   return { foreign, handlers: handlers.map((one) => one.name), ran: window.__ran ?? 0, scripts: document.scripts.length, links: document.querySelectorAll("link, a[href^='//']").length };
 }
 """
@@ -96,7 +97,7 @@ def test_hostile_class_names_guide_and_names_stay_text(serve: Serve, visit: Open
 
 
 def test_hostile_notices_reasons_and_refusals_stay_text(serve: Serve, visit: Open) -> None:
-    serving = serve()
+    serving = serve(Desk([text("wanted or not")] * 3, media="text", classes=2))
     person = visit(serving).start()
     say = """
     (corpus) => {
@@ -145,7 +146,7 @@ def test_hostile_facts_of_a_run_stay_text(serve: Serve, visit: Open) -> None:
         "epochs": 2,
         "peers": peers,
         "labels_per_minute": people,
-        "waiting": {CHIEF: 3},
+        "answers": {CHIEF: 3},
     }
     serving = serve(Desk(list(melodies()), status=status, me={"experiment": CHIEF, "annotator": CHIEF}))
     person = visit(serving, "/run")

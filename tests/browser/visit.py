@@ -65,7 +65,7 @@ class Visit:
 
     def start(self) -> Visit:
         """Presses the start button with the mouse, as a person does."""
-        self.page.get_by_role("button", name="Start").click()
+        self.page.locator("#start button.main").click()
         self.until("!document.querySelector('dialog[open]')")
         return self
 

@@ -1,9 +1,9 @@
 // The classes of the experiment as a person answers them: names, arrangement, what the ends mean. Knows the settings; no page.
-const TITLES = { melody: "How good is this melody?", image: "What is it?", text: "What is this text?", table: "What is this row?" };
-const NOUNS = { melody: ["melody", "melodies"], image: ["picture", "pictures"], text: ["text", "texts"], table: ["row", "rows"] };
+const TITLES = new Map([["melody", "How good is this melody?"], ["text", "What is this text?"], ["table", "What is this row?"]]);
+const NOUNS = new Map([["melody", ["melody", "melodies"]], ["image", ["picture", "pictures"]], ["text", ["text", "texts"]], ["table", ["row", "rows"]]]);
 
-export const titleOf = (me) => me.title || (isRating(me) && me.media !== "melody" ? "How good is it?" : TITLES[me.media]) || "What is it?";
-export const nounOf = (me) => NOUNS[me.media] ?? ["sample", "samples"];
+export const titleOf = (me) => me.title || (isRating(me) && me.media !== "melody" ? "How good is it?" : TITLES.get(me.media)) || "What is it?";
+export const nounOf = (me) => NOUNS.get(me.media) ?? ["sample", "samples"];
 
 // A rating has an order and a guide; its buttons are a scale.
 export const isRating = (me) => me.media === "melody" || guideOf(me).length > 0;

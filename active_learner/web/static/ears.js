@@ -95,9 +95,10 @@ export class Ears {
   }
 
   #receipt({ id, question, status, text }) {
+    if (status === "storage_full") return this.page.tell(text); // the service says it again
     if (this.#pressed.has(id) || this.kept.has(id)) this.#settle(id, status, text);
     else if (this.page.session.elsewhere(question)) void this.#history();
-    this.page.paintSigns();
+    return this.page.paintSigns();
   }
 
   #refused({ word, error }) {
@@ -143,10 +144,11 @@ export class Ears {
   }
 
   async #history() {
+    const { turn } = this.page.session;
     const { body } = await this.page.service.get("/history").catch(() => ({ body: null }));
     if (!body) return;
     const entries = entriesOf(body);
-    this.page.session.remember(entries);
+    this.page.session.remember(entries, turn);
     this.page.paintSigns();
   }
 

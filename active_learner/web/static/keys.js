@@ -23,20 +23,20 @@ export class Keymap {
   constructor(names, remap = {}) {
     this.answers = keysOf(names);
     this.commands = { ...COMMANDS };
+    this.letters = this.answers.some(isLetter); // then all commands on letters need Shift
     for (const [name, key] of Object.entries(remap)) this.#put(name, plain(String(key)));
-    this.letters = this.answers.some(isLetter);
   }
 
   #put(name, key) {
     const index = /^(?:answer[_ .]?)?(\d+)$/.exec(name)?.[1];
     if (index !== undefined && Number(index) < this.answers.length) this.answers[Number(index)] = key;
-    else if (name in this.commands) this.commands[name] = key;
+    else if (Object.hasOwn(this.commands, name)) this.commands[name] = key;
   }
 
   // { answer: index }, { command: name } or null. A digit is found by its place too: French keyboards need Shift for it.
   find(event) {
     const key = plain(event.key);
-    const answer = event.shiftKey && this.letters && isLetter(key) ? -1 : this.#answer(key, event.code);
+    const answer = event.shiftKey && isLetter(key) ? -1 : this.#answer(key, event.code);
     if (answer >= 0) return { answer };
     const command = Object.keys(this.commands).find((name) => this.commands[name] === key && this.#means(name, event));
     return command ? { command } : null;
@@ -48,14 +48,18 @@ export class Keymap {
     return named >= 0 || digit === undefined || Object.values(this.commands).includes(key) ? named : this.answers.indexOf(digit);
   }
 
-  // A command on a letter needs Shift when letters are answers.
   #means(name, event) {
-    return !(this.letters && isLetter(this.commands[name])) || event.shiftKey;
+    return !this.#shifted(name) || event.shiftKey;
+  }
+
+  #shifted(name) {
+    const key = this.commands[name];
+    return isLetter(key) && (this.letters || this.answers.includes(key));
   }
 
   printed(name) {
     const key = this.commands[name];
-    return this.letters && isLetter(key) ? `⇧${key.toUpperCase()}` : print(key);
+    return this.#shifted(name) ? `⇧${key.toUpperCase()}` : print(key);
   }
 
   printedAnswer(index) {

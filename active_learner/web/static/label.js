@@ -30,7 +30,7 @@ async function start() {
 function parts(service, me) {
   const choices = new Choices();
   const player = new Player(instrumentOf(me.instrument));
-  Object.assign(player, { speed: choices.get("speed", 1), volume: choices.get("volume", 0.8) });
+  Object.assign(player, { speed: choices.get("speed", 1), volume: choices.get("volume", me.instrument?.volume ?? 0.8) });
   const session = new Session(me.history_size ?? 10);
   const outbox = new Outbox(service, `${me.experiment}/${me.annotator}`);
   const keymap = new Keymap(namesOf(me), me.keys);

@@ -4,7 +4,7 @@
 import { Away, Refused } from "./service.js";
 
 const RETRY_MS = [250, 500, 1000, 2000, 4000];
-const WAITS = new Set([401, 403, 408, 429, 500]);
+const WAITS = new Set([401, 403, 408, 429, 500, 503]); // what may be taken when it is said again
 const FATAL = "The browser's storage is full: this answer is only in this tab until it is sent.";
 
 // Events: "sent" { word, status, said }, "refused" { word, error }, "waiting" { error }, "unkept" { text }.

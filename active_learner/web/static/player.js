@@ -57,11 +57,13 @@ export class Player extends EventTarget {
   }
 
   // `after`: seconds of silence first, so that it does not fall into a tone that still sounds.
-  async play(from = this.#at, after = 0) {
+  async play(from = this.#at, after = 0, counts = from === 0 || from >= BEATS) {
     if (!this.started || !this.buffer) return;
     const token = ++this.#token;
     const buffer = await this.buffer(this.speed);
-    if (token === this.#token) this.#begin(buffer, from >= BEATS ? 0 : from, after, token); // else another key was faster
+    if (token !== this.#token) return; // another key was faster
+    this.plays += counts ? 1 : 0;
+    this.#begin(buffer, from >= BEATS ? 0 : from, after, token);
   }
 
   #begin(buffer, from, after, token) {
@@ -72,7 +74,6 @@ export class Player extends EventTarget {
     this.since = this.counted = this.context.currentTime + LEAD_S + after;
     this.from = from;
     this.#source.start(this.since, from * beatSeconds(this.instrument, this.speed));
-    this.plays += from === 0 ? 1 : 0;
     this.playing = true;
     this.#changed();
   }
@@ -126,7 +127,7 @@ export class Player extends EventTarget {
     const [at, was] = [this.position(), this.playing];
     Object.assign(this, changes);
     this.#at = at;
-    if (was) void this.play(at);
+    if (was) void this.play(at, 0, false);
     else this.#changed();
   }
 

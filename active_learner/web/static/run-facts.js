@@ -1,12 +1,15 @@
 // What the service says about a run, as the views need it: points, people, peers, phases. Knows the API's fields; draws nothing.
 import { ago, duration, interval, isNumber, number, percent, plural } from "./words.js";
 
+const MINUTES = 20;
 const LATE_S = 2; // a peer is heard every half second
 const GONE_S = 10;
 
 // { run, control, rounds } of the lines of metrics.jsonl.
+export const linesOf = (body) => (Array.isArray(body) ? body : body.rounds ?? []);
+
 export function curvesOf(body) {
-  const lines = Array.isArray(body) ? body : body.rounds ?? [];
+  const lines = linesOf(body);
   const control = Array.isArray(body) ? lines.filter((line) => line.arm === "control") : body.control ?? [];
   const own = lines.filter((line) => line.arm !== "control");
   return { run: points(own), control: points(control), rounds: own.filter((line) => line.uncertainty?.length).map(({ round, uncertainty: bins, pool }) => ({ round, bins, pool: pool ?? sum(bins) })), heldOut: own.at(-1)?.held_out ?? null };
@@ -49,17 +52,40 @@ export function phasesOf(status) {
   ];
 }
 
-// [{ name, rate, values }]: labels a minute of each person, and minute by minute when the service says so.
-export function peopleOf(status) {
-  const said = status.labels_per_minute ?? {};
-  if (isNumber(said)) return [{ name: "Everybody", rate: said, values: [] }];
-  if (Array.isArray(said)) return said.map((one) => ({ name: one.annotator, rate: one.rate ?? 0, values: one.minutes ?? [] }));
-  return Object.entries(said).map(([name, rate]) => ({ name, rate: isNumber(rate) ? rate : rate?.rate ?? 0, values: rate?.minutes ?? [] }));
+// [{ name, rate, values }]: labels a minute of each person, or of all together, and minute by minute.
+export function peopleOf(status, lines = []) {
+  const said = status.labels_per_minute;
+  if (isNumber(said)) return [{ name: "Everybody", rate: said, values: minutesOf(lines) }];
+  return (Array.isArray(said) ? said : []).map((one) => ({ name: one.annotator, rate: one.rate ?? 0, values: one.minutes ?? [] }));
 }
 
-const HEALTH = { ok: ["check", "well", "good"], late: ["clock", "late", "warn"], gone: ["cross", "gone", "bad"] };
+// Labels in each of the last minutes, by the rounds that they were trained in: those of a round are spread over its time.
+export function minutesOf(lines, now = Date.now() / 1000) {
+  const timed = lines.filter((line) => isNumber(line.at));
+  const values = new Array(MINUTES).fill(0);
+  timed.slice(1).forEach((line, i) => spread(values, timed[i].at, line.at, line.labels - timed[i].labels, now - 60 * MINUTES));
+  return timed.length > 1 ? values : [];
+}
+
+function spread(values, from, to, labels, start) {
+  for (let minute = 0; minute < values.length; minute++) {
+    const begin = start + 60 * minute;
+    const common = Math.min(to, begin + 60) - Math.max(from, begin);
+    if (common > 0 && to > from) values[minute] += (labels * common) / (to - from);
+  }
+}
+
+const WELL = ["check", "well", "good"];
+const HEALTH = new Map([["ok", WELL], ["here", WELL], ["late", ["clock", "late", "warn"]], ["gone", ["cross", "gone", "bad"]]]);
+
+const byAge = (age) => (!isNumber(age) || age < LATE_S ? "ok" : age < GONE_S ? "late" : "gone");
+
+function seenOf(age, health, since) {
+  if (health === "gone" && isNumber(since)) return ago(since);
+  return isNumber(age) ? ago(age) : "now";
+}
 
 // [{ name, role, seen, sign: [shape, word, tone] }].
 export function peersOf(status) {
-  return (status.peers ?? []).map(({ name, role, age_s: age = 0, health }) => ({ name, role, seen: ago(age), sign: HEALTH[health ?? (age < LATE_S ? "ok" : age < GONE_S ? "late" : "gone")] ?? HEALTH.late }));
+  return (status.peers ?? []).map(({ name, role, age_s: age, health, since_s: since }) => ({ name, role, seen: seenOf(age, health, since), sign: HEALTH.get(health ?? byAge(age)) ?? HEALTH.get("late") }));
 }

@@ -4,7 +4,7 @@ import { learningCurve } from "./chart-curve.js";
 import { SMALL } from "./chart-frame.js";
 import { uncertainty } from "./chart-pool.js";
 import { icon } from "./icons.js";
-import { curvesOf, peersOf, peopleOf, phasesOf } from "./run-facts.js";
+import { curvesOf, linesOf, peersOf, peopleOf, phasesOf } from "./run-facts.js";
 import { byId, dom, h, show } from "./tree.js";
 import { isNumber, number, percent, plural, quantile } from "./words.js";
 
@@ -42,26 +42,27 @@ export function paintPool(body) {
   return show(byId("pool"), uncertainty({ width: widthOf("pool"), height: 250, rounds }));
 }
 
-export function paintPace(status) {
-  const people = peopleOf(status);
+export function paintPace(status, rounds) {
+  const people = peopleOf(status, linesOf(rounds));
   const top = Math.max(1, ...people.flatMap((one) => one.values));
   byId("pace-note").textContent = people.some((one) => one.values.length) ? `last ${Math.max(...people.map((one) => one.values.length))} minutes` : "";
   const bars = ({ name, rate, values }) => (values.length ? h("div", { class: "plot" }, pace({ width: widthOf("pace"), values, top, title: `${name}: ${rate.toFixed(1)} labels a minute` })) : null);
   show(byId("pace"), people.length ? people.map((one) => h("li", {}, h("strong", { class: "person" }, one.name), h("span", {}, h("strong", {}, one.rate.toFixed(1)), " a minute"), bars(one))) : h("li", {}, nothing("Nobody has labeled yet.")));
 }
 
-// `own`: what this browser has measured; `status.waiting`: what the service has.
+// `own`: what this browser has measured; `status.answers`: what the service has.
 export function paintWaits(own, status) {
   byId("wait-note").textContent = own.next.length ? `last ${number(own.next.length)} of this browser` : "";
   show(byId("waits"), own.next.length ? waitsChart({ width: widthOf("waits"), height: 190, waits: own.next, limit: GOALS.p99 }) : nothing("Measured in the browser that labels: answer something in the other tab."));
   const figures = [["Key press to next question, p50", quantile(own.next, 0.5), GOALS.p50], ["the same, p99", quantile(own.next, 0.99), GOALS.p99], ["Answer to saved, p99", quantile(own.saved, 0.99), GOALS.saved]];
   const missing = [h("dt", {}, "Question missing"), h("dd", {}, String(own.missing), sign(own.missing <= 0, 0))];
-  show(byId("wait-figures"), figures.filter(([, value]) => value !== null).map(([words, value, goal]) => [h("dt", {}, words), h("dd", {}, `${Math.round(value)} ms`, sign(value <= goal, goal))]), missing, served(status.waiting));
+  show(byId("wait-figures"), figures.filter(([, value]) => value !== null).map(([words, value, goal]) => [h("dt", {}, words), h("dd", {}, `${Math.round(value)} ms`, sign(value <= goal, goal))]), missing, served(status.answers));
 }
 
-function served(waiting) {
-  const known = Object.entries(waiting ?? {}).filter(([, value]) => isNumber(value));
-  return known.map(([name, value]) => [h("dt", {}, `Service: ${name.replaceAll("_", " ")}`), h("dd", {}, String(Number(value.toPrecision(3))))]);
+// From the coming of an answer to its receipt, of all people: upper bounds.
+function served(answers) {
+  const known = [["p50", answers?.p50_s], ["p99", answers?.p99_s]].filter(([, value]) => isNumber(value));
+  return known.map(([name, value]) => [h("dt", {}, `In the service, ${name}, at most`), h("dd", {}, `${Math.round(1000 * value)} ms`, name === "p99" ? sign(1000 * value <= GOALS.saved, GOALS.saved) : null)]);
 }
 
 const sign = (good, goal) => [icon(good ? "check" : "warn", 14), h("span", { class: "vh" }, good ? "within" : "beyond"), h("small", {}, `goal ${goal}`)];

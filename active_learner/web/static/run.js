@@ -51,6 +51,7 @@ class RunPage {
 
   #heard(status) {
     this.status = { ...this.status, ...status };
+    this.ended = status.ended ?? this.ended;
     this.paint();
   }
 
@@ -83,7 +84,7 @@ class RunPage {
     paintPhases(this.status);
     paintCurve(this.rounds);
     paintPool(this.rounds);
-    paintPace(this.status);
+    paintPace(this.status, this.rounds);
     paintWaits(waits(), this.status);
     paintPeers(this.status);
   }

@@ -1,7 +1,7 @@
 // The way to the service: requests with the CSRF token, what it says when it refuses, and whether it is there.
 // Knows paths and status codes; not what a question or an answer is.
 const ROOT = "/api/v1";
-const AWAY = new Set([502, 503, 504]);
+const AWAY = new Set([502, 503, 504]); // from what stands before the service; its own 503 says why, as a problem
 
 export class Refused extends Error {
   constructor(status, problem, retryAfter) {
@@ -45,7 +45,8 @@ export class Service extends EventTarget {
     } catch {
       response = null;
     }
-    this.mark(response !== null && !AWAY.has(response.status));
+    const isProblem = response?.headers.get("Content-Type")?.startsWith("application/problem+json");
+    this.mark(response !== null && (isProblem || !AWAY.has(response.status)));
     if (!this.here) throw new Away("The service is away.");
     return response;
   }

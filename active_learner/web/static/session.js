@@ -1,6 +1,7 @@
 // What is asked now, what comes next, what was decided: the state of one annotator's page.
 // Knows no DOM, no network, no clock and no disk; ids and times come in.
 export const GOOD = new Set(["stored", "duplicate", "surplus", "late"]);
+const ON_ITS_WAY = new Set(["sending", "unsent"]);
 const REOPENS = new Set(["bad_value", "conflict"]);
 
 // An entry of the history: { question, action, value, at, save, text, id }.
@@ -67,7 +68,7 @@ export class Session extends EventTarget {
     const entry = [...this.#standing.values()].find((one) => one.entry.id === id)?.entry;
     if (!entry) return null;
     Object.assign(entry, { save, text });
-    if (save !== "sending" && save !== "unsent") this.#standing.get(entry.question.id).settled ??= ++this.#turn;
+    if (!ON_ITS_WAY.has(save)) this.#standing.get(entry.question.id).settled ??= ++this.#turn;
     if (save === "refused" && REOPENS.has(status)) this.#standing.delete(entry.question.id);
     this.#changed("history");
     return entry;
@@ -84,9 +85,9 @@ export class Session extends EventTarget {
     this.#changed("shown");
   }
 
-  // The last decisions as the service knows them; what is on its way from here stands before them.
-  remember(entries) {
-    const own = this.past.filter((entry) => entry.save === "sending" || entry.save === "unsent");
+  // The last decisions as the service knew them at `turn`; what it could not know yet stands before them.
+  remember(entries, turn) {
+    const own = this.past.filter((entry) => (this.#standing.get(entry.question.id)?.settled ?? Infinity) > turn);
     const ids = new Set(own.map((entry) => entry.question.id));
     const open = this.undone ? this.current?.id : undefined;
     const known = entries.filter((entry) => !ids.has(entry.question.id) && entry.question.id !== open);
@@ -101,15 +102,21 @@ export class Session extends EventTarget {
     return here ? Object.assign(here, { ...entry, id: here.id ?? entry.id, question: here.question }) : entry;
   }
 
-  // Decisions of an earlier page that were never sent.
-  recall(entries) {
-    this.past = [...entries.filter((entry) => entry.question.features), ...this.past].slice(0, this.historySize);
-    for (const entry of entries) this.#stand(entry);
+  // Words of an earlier page that were never sent, oldest first; the last one on a question counts.
+  recall(words) {
+    const last = new Map();
+    for (const word of words) {
+      last.delete(word.question.id);
+      last.set(word.question.id, word);
+    }
+    const standing = [...last.values()].filter((word) => word.action !== "undo").reverse();
+    this.past = standing.filter((entry) => entry.question.features).slice(0, this.historySize);
+    for (const entry of standing) this.#stand(entry);
     this.#changed("history");
   }
 
   #stand(entry) {
-    const settled = entry.save === "sending" || entry.save === "unsent" ? null : ++this.#turn;
+    const settled = ON_ITS_WAY.has(entry.save) ? null : this.#standing.get(entry.question.id)?.settled ?? this.#turn;
     this.#standing.set(entry.question.id, { entry, settled });
     if (this.current?.id === entry.question.id && !this.undone) this.#next();
   }

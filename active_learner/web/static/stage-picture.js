@@ -11,8 +11,8 @@ function layout({ data, shape }) {
   if (shape.length === 1) return square(data.length);
   if (shape.length === 2) return { width: shape[1], height: shape[0], channels: 1, index: (_, y, x) => y * shape[1] + x };
   if (shape.length !== 3) return null;
-  if (shape[2] <= 4) return { width: shape[1], height: shape[0], channels: shape[2], index: (c, y, x) => (y * shape[1] + x) * shape[2] + c };
   if (shape[0] <= 4) return { width: shape[2], height: shape[1], channels: shape[0], index: (c, y, x) => (c * shape[1] + y) * shape[2] + x };
+  if (shape[2] <= 4) return { width: shape[1], height: shape[0], channels: shape[2], index: (c, y, x) => (y * shape[1] + x) * shape[2] + c };
   return null;
 }
 

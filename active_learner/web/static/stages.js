@@ -6,11 +6,11 @@ import { RowStage } from "./stage-row.js";
 import { TextStage } from "./stage-text.js";
 import { dom } from "./tree.js";
 
-const BY_MEDIA = { melody: MelodyStage, image: PictureStage, text: TextStage, table: RowStage };
+const BY_MEDIA = new Map([["melody", MelodyStage], ["image", PictureStage], ["text", TextStage], ["table", RowStage]]);
 const thumbs = new WeakMap(); // question -> its small picture, drawn once
 
 function kindOf(question) {
-  const wanted = BY_MEDIA[question.media] ?? OwnStage;
+  const wanted = BY_MEDIA.get(question.media) ?? OwnStage;
   return wanted.canShow(question) ? wanted : RowStage;
 }
 
@@ -35,6 +35,6 @@ export class Stages {
   }
 
   #note(question) {
-    return question.media in BY_MEDIA ? "" : `No element ${elementName(question.media)} is registered for this media type: its values are shown.`;
+    return BY_MEDIA.has(question.media) ? "" : `No element ${elementName(question.media)} is registered for this media type: its values are shown.`;
   }
 }
