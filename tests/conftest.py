@@ -30,9 +30,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _machines() -> list[type[Machine]]:  # type: ignore[type-arg]
-    from active_learner.core import answering, asking, evaluation, proposing, queueing, scoring, session, training
+    from active_learner.core import (
+        answering,
+        asking,
+        evaluation,
+        leasing,
+        proposing,
+        queueing,
+        scoring,
+        session,
+        training,
+    )
 
-    modules = (answering, asking, evaluation, proposing, queueing, scoring, session, training)
+    modules = (answering, asking, evaluation, leasing, proposing, queueing, scoring, session, training)
     found = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
     return sorted(
         {kind for kind in found if issubclass(kind, Machine) and "TABLE" in vars(kind)}, key=lambda k: k.__name__
