@@ -52,10 +52,9 @@ demo: $(READY) ## digits: asking by uncertainty against asking at random; ends b
 run-broker: $(READY) ## only the broker, for processes started by hand
 	$(BIN)/active-learner broker $(ARGS)
 
-test: $(BROWSER_READY) ## all tests: on all cores those that start no process, then one at a time those that do, then the pages
-	$(BIN)/python -m pytest -m "not integration and not browser" --require-every-row -n auto $(ARGS)
-	$(BIN)/python -m pytest -m integration $(ARGS)
-	$(BIN)/python -m pytest -m browser -rs $(ARGS)
+test: $(READY) ## all tests but those of the pages: on all cores those that start no process, then one at a time those that do
+	$(BIN)/python -m pytest -m "not integration" --ignore=tests/browser --require-every-row -n auto $(ARGS)
+	$(BIN)/python -m pytest -m integration --ignore=tests/browser $(ARGS)
 
 test-browser: $(BROWSER_READY) ## the pages in a real Chromium
 	$(BIN)/python -m pytest -m browser -rs tests/browser $(ARGS)

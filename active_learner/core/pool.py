@@ -21,8 +21,8 @@ from active_learner.core.records import Features, PoolView
 UNSCORED = -1
 """Model version of a sample that nobody scored."""
 
-FIRST_ROWS = 256
-"""Of the arrays, which double when they are full."""
+FIRST_ROWS = 4
+"""Of the arrays, which double when they are full: a row may have half a megabyte."""
 
 
 @dataclass(slots=True, eq=False)
