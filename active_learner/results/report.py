@@ -25,6 +25,8 @@ from active_learner.results.words import percent
 
 REPORT_FILE = "report.html"
 STYLE = Path(__file__).parent / "style"
+TOKENS = Path(__file__).parents[1] / "web" / "static" / "tokens.css"
+"""Colours and sizes: those of the pages."""
 WIDE, NARROW = 820, 300
 WIDE_HEIGHT = 330
 """Pixels of the two copies of a chart; CSS shows one of them."""
@@ -170,5 +172,5 @@ def _environment() -> Environment:
 @cache
 def _style() -> Markup:
     """Our own files, as they are."""
-    names = ("tokens.css", "charts.css", "report.css")
-    return Markup("\n".join((STYLE / name).read_text(encoding="utf-8") for name in names))  # nosec B704
+    files = (TOKENS, STYLE / "charts.css", STYLE / "report.css")
+    return Markup("\n".join(file.read_text(encoding="utf-8") for file in files))  # nosec B704
