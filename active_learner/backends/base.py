@@ -1,7 +1,8 @@
 """The evaluator engine's promise. Knows arrays in, arrays out; not the wire, not the labels.
 
 All arrays are numpy; predictions, gradients and probabilities are float32. Methods are called one at a time, not always
-from the same thread. "Refused" below means ValueError, with nothing changed.
+from the same thread. "Refused" below means ValueError, with nothing changed: DoesNotFit or NotFinite where one of these is the
+reason, which STEP_REFUSED then names.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from active_learner.backends import states
 from active_learner.backends.checkpoint import read_checkpoint, write_checkpoint
+from active_learner.backends.states import DoesNotFit as DoesNotFit
+from active_learner.backends.states import NotFinite as NotFinite
 
 Array = NDArray[Any]
 

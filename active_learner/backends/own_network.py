@@ -124,15 +124,15 @@ class OwnNetwork(Backend):
             held = "none is kept" if kept is None else f"the graph of step {kept.step} is kept"
             raise ValueError(f"no graph of step {step}: {held}")
         if gradient.shape != kept.shape:
-            raise ValueError(f"gradient of step {step} is {gradient.shape}, expected {kept.shape}")
+            raise states.DoesNotFit(f"gradient of step {step} is {gradient.shape}, expected {kept.shape}")
         slope_out = _floats(gradient)
         if not np.isfinite(slope_out).all():
-            raise ValueError(f"gradient of step {step} is not finite")
+            raise states.NotFinite(f"gradient of step {step} is not finite")
         try:
             slope = self._network.apply(slope_out)
         except ValueError as error:
             self.forward(kept.step, kept.seed, kept.batch)  # backward may have used the graph up
-            raise ValueError(f"step {step}: {error}") from error
+            raise states.of_step(step, error) from error
         if want_input_gradient and slope is None:
             raise RuntimeError("apply() returned no gradient with respect to the batch, and the stage before needs it")
         self._kept, self._applied = None, step
@@ -196,11 +196,11 @@ class OwnNetwork(Backend):
         try:
             found = _floats(forward(_floats(batch)))
         except Exception as error:  # the user's network may raise anything
-            raise ValueError(states.failure(type(self._network).__name__, batch.shape, "", error)) from error
+            raise states.failure(type(self._network).__name__, batch.shape, "", error) from error
         if found.ndim != 2 or len(found) != len(batch):
-            raise ValueError(f"the network returned {found.shape}, expected ({len(batch)}, width)")
+            raise states.DoesNotFit(f"the network returned {found.shape}, expected ({len(batch)}, width)")
         if not np.isfinite(found).all():
-            raise ValueError("predictions are not finite")
+            raise states.NotFinite("predictions are not finite")
         self._width = found.shape[1]
         return found
 

@@ -100,8 +100,7 @@ class TorchBackend(Backend):
         except Exception as error:  # a backward of the user's own may raise anything; no weight has changed yet
             self._forget_gradients()
             self.forward(held.step, held.seed, held.batch)  # backward used the graph up; the same seed makes it again
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            raise ValueError(f"step {step}: {kind}{error}") from error
+            raise states.of_step(step, error) from error
         slope = held.input.grad.cpu().numpy() if want_input_gradient and held.input.grad is not None else None
         self._parts.optimizer.step()
         if self._parts.schedule is not None:
@@ -116,9 +115,9 @@ class TorchBackend(Backend):
             kept = "none is kept" if held is None else f"the graph of step {held.step} is kept"
             raise ValueError(f"no graph of step {step}: {kept}")
         if gradient.shape != tuple(held.output.shape):
-            raise ValueError(f"gradient of step {step} is {gradient.shape}, expected {tuple(held.output.shape)}")
+            raise states.DoesNotFit(f"gradient of step {step} is {gradient.shape}, expected {tuple(held.output.shape)}")
         if not np.isfinite(gradient).all():
-            raise ValueError(f"gradient of step {step} is not finite")
+            raise states.NotFinite(f"gradient of step {step} is not finite")
         if want_input_gradient and not self.settings.input_gradient:
             raise ValueError(
                 "the gradient with respect to the input was not asked for in the settings (input_gradient)"
@@ -280,10 +279,10 @@ class TorchBackend(Backend):
             output = network(values)
         except Exception as error:  # the user's network may raise anything
             layer = torch_trace.culprit(network, values.detach())
-            raise ValueError(states.failure(self.settings.label, tuple(values.shape), layer, error)) from error
+            raise states.failure(self.settings.label, tuple(values.shape), layer, error) from error
         if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(values):
             got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise ValueError(f"{self.settings.label} returned {got}, expected ({len(values)}, width)")
+            raise states.DoesNotFit(f"{self.settings.label} returned {got}, expected ({len(values)}, width)")
         return output if output.dtype == torch.float32 else output.float()
 
 
@@ -297,12 +296,12 @@ def _predictions(output: Tensor) -> Array:
     array: Array = np.array(output.detach().cpu().numpy())
     if not np.isfinite(array).all():
         rows = int((~np.isfinite(array).all(axis=1)).sum())
-        raise ValueError(f"predictions are not finite in {rows} of {len(array)} rows")
+        raise states.NotFinite(f"predictions are not finite in {rows} of {len(array)} rows")
     return array
 
 
 def _check_gradients(gradients: list[Tensor], input_gradient: Tensor | None) -> None:
-    """Raises: ValueError. Sums first (NaN and infinity survive them), each number only when a sum is not finite."""
+    """Raises: NotFinite. Sums first (NaN and infinity survive them), each number only when a sum is not finite."""
     every = gradients if input_gradient is None else [*gradients, input_gradient]
     if not every:
         return
@@ -310,7 +309,7 @@ def _check_gradients(gradients: list[Tensor], input_gradient: Tensor | None) -> 
     total = sum(float(one.sum()) for one in every) if on_cpu else float(torch.stack([one.sum() for one in every]).sum())
     bad = 0 if isfinite(total) else sum(not bool(one.isfinite().all()) for one in every)
     if bad:
-        raise ValueError(f"the gradients of {bad} of {len(every)} parameters are not finite")
+        raise states.NotFinite(f"the gradients of {bad} of {len(every)} parameters are not finite")
 
 
 def _put_back(network: nn.Module, buffers: dict[str, Tensor]) -> None:

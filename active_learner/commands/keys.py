@@ -13,7 +13,7 @@ from active_learner.commands.options import Number
 from active_learner.core.rights import TABLE
 
 if TYPE_CHECKING:
-    from active_learner.config.schema import Config
+    from active_learner.config.schema import Config, RoomsConfig
     from active_learner.security.folder import KeyFolder
 
 ROLES = ", ".join(TABLE)
@@ -46,20 +46,37 @@ def command() -> None:
     "--experiment", "experiments", multiple=True, metavar="NAME", help="For this experiment only; repeatable."
 )
 @click.option(
-    "--room", "rooms", multiple=True, metavar="ROOM", help="May join only this room (or EXPERIMENT/ROOM); repeatable."
+    "--room",
+    "rooms",
+    multiple=True,
+    metavar="ROOM",
+    help="May join only this room (or EXPERIMENT/ROOM); repeatable. Without it: the rooms of its role, by their usual names.",
 )
+@click.option("--any-room", is_flag=True, help="May join, and hear, every room. A trainer and a stage always may.")
 @folder_option
-def new(name: str, role: str, stage: bool, experiments: tuple[str, ...], rooms: tuple[str, ...], folder: str) -> None:
+def new(
+    name: str,
+    role: str,
+    stage: bool,
+    experiments: tuple[str, ...],
+    rooms: tuple[str, ...],
+    any_room: bool,
+    folder: str,
+) -> None:
     """Make a key for NAME: a file that whoever starts NAME must have."""
+    from active_learner.config.schema import RoomsConfig
     from active_learner.transport.zmq_curve import new_pair
 
+    if any_room and rooms:
+        raise click.UsageError("--any-room and --room exclude each other")
     for text in (role, *experiments, *(part for room in rooms for part in room.split("/", 1))):
         _check(text)
     if role not in TABLE and not stage:
         near = "".join(f"; did you mean {one}?" for one in difflib.get_close_matches(role, TABLE, 1))
         raise click.UsageError(f"{role!r} is no role: there are {ROLES}{near} A stage of a chain is named with --stage")
     keys = _folder(folder)
-    keys.new(name, role, new_pair, experiments, rooms)
+    narrowed = () if any_room or stage else rooms or role_rooms(RoomsConfig())[role]
+    keys.new(name, role, new_pair, experiments, narrowed)
     click.echo(f"{keys.file_of(name)}: the key of {name}, {role}; a secret, so copy it only where {name} is started")
 
 
@@ -112,6 +129,18 @@ def rotate(name: str, overlap: float, folder: str) -> None:
     click.echo(f"{keys.file_of(name)}: another key of {name}; the one before is let in for {overlap:g} hours more")
 
 
+def role_rooms(rooms: RoomsConfig) -> dict[str, tuple[str, ...]]:
+    """Role -> the rooms in which it has something to hear or to say; of a trainer (): all."""
+    return {
+        "trainer": (),
+        "evaluator": (rooms.evolution, rooms.traininput, rooms.trainoutput, rooms.control),
+        "source": (rooms.evolution, rooms.control),
+        "labeler": (rooms.user, rooms.control),
+        "monitor": (rooms.control,),
+        "operator": (rooms.control,),
+    }
+
+
 def make_own(config: Config, observed: bool = False) -> None:
     """Keys for all that `up` starts of this configuration, where the broker needs some, and (`observed`) for one that may
     listen in all rooms. Raises: ConfigError."""
@@ -124,15 +153,10 @@ def make_own(config: Config, observed: bool = False) -> None:
     if not needs_keys(config.broker.address, config.broker.keys):
         return
     folder, rooms = KeyFolder(key_folder(config)), config.rooms
-    own: dict[str, tuple[str, ...]] = {
-        "trainer": (),
-        **dict.fromkeys(roles_here(config), ()),
-        "source": (rooms.evolution, rooms.control),
-        "labeler": (rooms.user, rooms.control),
-        "monitor": (rooms.control,),
-    }
-    for role, joins in own.items():
-        qualified = [f"{config.name}/{room}" for room in joins]
+    of_role = role_rooms(rooms)
+    stages = dict.fromkeys(roles_here(config), ())  # the rooms of a stage are its own
+    for role in ("trainer", *stages, "source", "labeler", "monitor"):
+        qualified = [f"{config.name}/{room}" for room in {**of_role, **stages}[role]]
         folder.ensure(role, role, new_pair, config.name, qualified)
     if observed:
         from active_learner.services.observer import OBSERVER

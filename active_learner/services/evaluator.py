@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from active_learner.backends.base import Backend, Evaluation
+from active_learner.backends.base import Backend, DoesNotFit, Evaluation, NotFinite
 from active_learner.core import evaluation_events as told
 from active_learner.core.checkpointing import CheckpointRule
 from active_learner.core.evaluation import EvaluationMachine
@@ -316,9 +316,6 @@ def _text(error: Exception) -> str:
 
 
 def _code(error: Exception) -> RefusalCode:
-    text = str(error)
-    if "not finite" in text:
+    if isinstance(error, NotFinite):
         return RefusalCode.NOT_FINITE
-    if "does not take" in text or "expected" in text:
-        return RefusalCode.SHAPE
-    return RefusalCode.FAILED
+    return RefusalCode.SHAPE if isinstance(error, DoesNotFit) else RefusalCode.FAILED

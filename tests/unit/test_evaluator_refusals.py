@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from active_learner.backends.base import DoesNotFit, NotFinite
 from active_learner.peer import Peer
 from active_learner.transport.memory import MemoryBroker
 from protocol.messages import Candidates, Forward, Gradient, LogLine, PositionRequest, Status, Step, StepRefused
@@ -90,6 +91,34 @@ def test_who_is_not_the_trainer_cannot_train(tmp_path: Path) -> None:
         await trainer.ask("trainoutput", Gradient(1, 1, slope), lambda m: isinstance(m, Gradient) and m.data is None)
         assert service.machine.unheeded == 1
         assert (await trainer.promote(1)).digest == reference(1)
+        await service.stop()
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ValueError("expected something that does not take, not finite"), "failed"),
+        (NotFinite("weights gone astray"), "not_finite"),
+        (DoesNotFit("too wide"), "shape"),
+    ],
+    ids=["words do not count", "not finite", "does not fit"],
+)
+def test_the_code_of_a_refusal_is_told_by_its_kind_and_not_by_its_words(
+    tmp_path: Path, error: ValueError, code: str
+) -> None:
+    def forward(step: int, seed: int, rows: np.ndarray) -> Any:
+        raise error
+
+    async def scene(broker: MemoryBroker, trainer: Trainer) -> None:
+        backend = engine()
+        backend.forward = forward  # type: ignore[method-assign]
+        service = await started(broker, tmp_path, backend)
+        await trainer.position()
+        bad = Forward(1, 1, Status.TRAIN, "", 0, 0, 0, SEED, batch(1))
+        told = await trainer.ask("traininput", bad, lambda m: isinstance(m, StepRefused))
+        assert (told.code, told.text) == (code, str(error))
         await service.stop()
 
     play(scene)

@@ -261,6 +261,35 @@ def test_the_commands_make_list_rotate_and_revoke_and_show_no_secret(folder: Key
     assert not [secret for secret in secrets if secret in said + listed + as_json]
 
 
+@pytest.mark.parametrize(
+    ("options", "rooms"),
+    [
+        (["--role", "labeler"], ("user", "control")),
+        (["--role", "source"], ("evolution", "control")),
+        (["--role", "evaluator"], ("evolution", "traininput", "trainoutput", "control")),
+        (["--role", "monitor"], ("control",)),
+        (["--role", "trainer"], ()),
+        (["--role", "front", "--stage"], ()),
+        (["--role", "labeler", "--any-room"], ()),
+        (["--role", "labeler", "--room", "people"], ("people",)),
+    ],
+    ids=" ".join,
+)
+def test_a_key_may_join_the_rooms_of_its_role_when_none_is_named(
+    folder: KeyFolder, options: list[str], rooms: tuple[str, ...]
+) -> None:
+    run(folder, "new", "anna", *options)
+    (entry,) = folder.allowed().entries
+    assert entry.rooms == rooms
+
+
+def test_any_room_and_some_rooms_are_wrong_usage(folder: KeyFolder) -> None:
+    from click import UsageError
+
+    with pytest.raises(UsageError, match="exclude each other"):
+        run(folder, "new", "anna", "--role", "labeler", "--any-room", "--room", "user")
+
+
 def test_a_role_that_is_no_name_is_wrong_usage(folder: KeyFolder) -> None:
     from click import UsageError
 
