@@ -37,17 +37,11 @@ from active_learner.core.answering_events import (
     Unkept,
     Withdraw,
 )
-from active_learner.core.decisions import Decision, OpenQuestion, kept_circumstances, weight
+from active_learner.core.decisions import HISTORY, Decision, Decisions, OpenQuestion, kept_circumstances, weight
 from active_learner.core.machine import Machine
 from active_learner.core.resends import Backoff, Jitter, no_jitter
 from active_learner.core.unsent import Unsent
 from protocol.messages import Action, Answer, Question
-
-HISTORY = 10
-"""Decisions that can be undone or revised, as the labeling tools that people like do it; their features are kept."""
-
-REMEMBERED = 1000
-"""Decided questions whose repeats are known; a trainer has a few dozen open at most."""
 
 MAX_OPEN = 1000
 """Open questions kept; one is answered at a time and the trainer sends the others again."""
@@ -117,7 +111,7 @@ class Answering(Machine[Event, Command]):
         """Answers and revisions given, less those undone."""
         self._open: dict[str, OpenQuestion] = {}
         self._asked: str | None = None
-        self._decisions: dict[str, Decision] = {}
+        self._decisions = Decisions()
         self._unsent = Unsent(Backoff(resend_s, jitter=jitter), keeps)
         self._arrivals = self._turn = 0
         self._recall(kept)
@@ -129,7 +123,7 @@ class Answering(Machine[Event, Command]):
             kept, key=lambda one: one[0].revision
         ):  # a full disk may have kept them out of order
             reopens = bool(status) or answer.action is Action.UNDO
-            self._decisions[answer.question] = Decision(answer, None, closed=True, reopens=reopens)
+            self._decisions.put(Decision(answer, None, closed=True, reopens=reopens))
             if not status:
                 self._unsent.recall(answer)
         self.phase = "full" if self._is_full else "resting"
@@ -160,11 +154,11 @@ class Answering(Machine[Event, Command]):
         return [one.question for one in sorted(self._open.values(), key=OpenQuestion.order)]
 
     def decided(self, question: str) -> Decision | None:
-        return self._decisions.get(question)
+        return self._decisions.find(question)
 
     def history(self) -> list[Decision]:
         """The last decisions that stand, oldest first: these can be undone or revised."""
-        return [d for d in self._decisions.values() if self._standing(d)]
+        return self._decisions.history()
 
     # --- classification
 
@@ -193,7 +187,7 @@ class Answering(Machine[Event, Command]):
                 return "left"
 
     def _classify_question(self, question: Question) -> str:
-        decision = self._decisions.get(question.id)
+        decision = self._decisions.find(question.id)
         if question.id in self._open or (decision is not None and not decision.reopens):
             return "question_again"
         return "question_overfull" if len(self._open) >= MAX_OPEN else "question_new"
@@ -205,9 +199,9 @@ class Answering(Machine[Event, Command]):
         return "closed_decided" if id in self._decisions else "closed_other"
 
     def _classify_reply(self, event: Replied) -> str:
-        decision = self._decisions.get(event.question)
+        decision = self._decisions.find(event.question)
         if event.action in (Action.UNDO, Action.REVISE):
-            if decision is None or not self._standing(decision):
+            if decision is None or not decision.stands:
                 return "reply_nothing"
             if len(self._unsent) >= self._max_unsent + HISTORY:
                 return "reply_full"
@@ -216,13 +210,10 @@ class Answering(Machine[Event, Command]):
             return "reply_open"
         return "reply_late" if decision is None else "reply_repeated"
 
-    def _standing(self, decision: Decision) -> bool:
-        return decision.question is not None and decision.answer.action is not Action.UNDO
-
     # --- questions
 
     def _take(self, event: QuestionArrived) -> list[Command]:
-        decision = self._decisions.get(event.question.id)
+        decision = self._decisions.find(event.question.id)
         if decision is not None:
             decision.closed = False
         self._put(event.question)
@@ -301,23 +292,15 @@ class Answering(Machine[Event, Command]):
 
     def _record(self, event: Replied, question: Question | None) -> list[Command]:
         """Append the event to the history and the outbox."""
-        before = self._decisions.pop(event.question, None)
+        before = self._decisions.find(event.question)
         revision = 0 if before is None else before.answer.revision + 1
         said = (event.id, event.question, self.annotator, revision, event.action, event.value, event.wall)
         answer = Answer(*said, kept_circumstances(event.circumstances))
         self.answered += weight(answer.action) - (0 if before is None else weight(before.answer.action))
         closed = before is not None and before.closed
-        self._decisions[event.question] = Decision(answer, question, closed, closed and answer.action is Action.SKIP)
-        self._trim()
+        self._decisions.put(Decision(answer, question, closed, closed and answer.action is Action.SKIP))
+        self._decisions.trim(self._unsent)
         return [*self._unsent.add(answer, event.at)]
-
-    def _trim(self) -> None:
-        decisions = list(self._decisions.values())
-        for old in decisions[:-HISTORY]:
-            old.question = None
-        for old in decisions[:-REMEMBERED]:
-            if old.answer.question not in self._unsent:
-                del self._decisions[old.answer.question]
 
     # --- the outbox
 
@@ -339,7 +322,7 @@ class Answering(Machine[Event, Command]):
         pending = self._unsent.find(event.receipt.id)
         assert pending is not None
         answer, status = pending.answer, event.receipt.status
-        decision = self._decisions.get(answer.question)
+        decision = self._decisions.find(answer.question)
         if decision is not None and decision.answer.id == answer.id:
             decision.reopens |= status in REFUSED or (decision.closed and answer.action is Action.SKIP)
         forget: list[Command] = [Forget(answer.id, status)] if self._keeps else []

@@ -11,8 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from active_learner.core.answering import HISTORY, MAX_UNSENT
+from active_learner.core.answering import MAX_UNSENT
 from active_learner.core.answering_events import Command, Full, Left, Replied, Tell, TrainerSeen, Unkept
+from active_learner.core.decisions import HISTORY
 from active_learner.core.measures import Histogram
 from active_learner.durable.kept_answers import KeptAnswers
 from active_learner.services.desk import Desk, answers_in_words, told_in_words

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from active_learner.core.answering import HISTORY
+from active_learner.core.decisions import HISTORY
 from active_learner.core.measures import Histogram, Reading, counted, gauge
 from active_learner.core.records import SampleSpec
 from active_learner.durable.kept_answers import KeptAnswers

@@ -7,7 +7,7 @@ from inspect import signature
 import numpy as np
 import pytest
 
-from active_learner.core.answering import HISTORY, MAX_OPEN, MAX_UNSENT, REMEMBERED, Answering
+from active_learner.core.answering import MAX_OPEN, MAX_UNSENT, Answering
 from active_learner.core.answering_events import (
     Ask,
     Drained,
@@ -30,6 +30,7 @@ from active_learner.core.answering_events import (
     Unkept,
     Withdraw,
 )
+from active_learner.core.decisions import HISTORY, REMEMBERED
 from active_learner.core.machine import Machine
 from active_learner.core.resends import LONGEST_S
 from protocol.limits import CIRCUMSTANCES_BYTES
