@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from active_learner.core.answering import MAX_UNSENT, REFUSED, RESEND_S
+from active_learner.core.answering import MAX_UNSENT, REFUSED
+from active_learner.core.unsent import RESEND_S
 from active_learner.durable.kept_answers import FULL, REMEMBERED, KeptAnswers
 from active_learner.peer import Peer, Received
 from protocol.messages import Action, Answer, AnswerReceipt

@@ -23,6 +23,7 @@ from active_learner.core.answering_events import (
     Forget,
     Full,
     Kept,
+    LeasedArrived,
     Left,
     NothingThere,
     NotKept,
@@ -33,29 +34,29 @@ from active_learner.core.answering_events import (
     Rest,
     Tell,
     Tick,
+    TrainerGone,
     TrainerSeen,
     Unkept,
+    Wanted,
     Withdraw,
 )
-from active_learner.core.decisions import HISTORY, Decision, Decisions, OpenQuestion, kept_circumstances, weight
+from active_learner.core.decisions import HISTORY, Decision, Decisions, kept_circumstances, weight
+from active_learner.core.holding import AHEAD, Holding
 from active_learner.core.machine import Machine
+from active_learner.core.open_questions import MAX_OPEN, OpenQuestions
 from active_learner.core.resends import Backoff, Jitter, no_jitter
-from active_learner.core.unsent import Unsent
-from protocol.messages import Action, Answer, Question
-
-MAX_OPEN = 1000
-"""Open questions kept; one is answered at a time and the trainer sends the others again."""
+from active_learner.core.unsent import RESEND_S, Unsent
+from protocol.messages import Action, Answer, Leased, Question
 
 MAX_UNSENT = 1000
 """Answers without receipt above which nothing more is asked: an hour of a quick person's work while the trainer is away, and
 less than 4 MiB (an answer takes 3 KB at most, by the limits of its strings)."""
 
-RESEND_S = 0.2
-"""First wait before an answer is sent again; a receipt takes some milliseconds."""
-
 REFUSED = frozenset({"bad_value", "conflict"})
 """After these the question is asked again when the trainer still asks it. A conflict that leaves it open means that an
 earlier process of the same annotator skipped it or took its answer back: the new answer gets the next revision."""
+
+NOT_LEASED = "it is not leased to you any more"
 
 
 class Answering(Machine[Event, Command]):
@@ -66,12 +67,19 @@ class Answering(Machine[Event, Command]):
         ("asking", "question_new"): "_take",
         ("full", "question_new"): "_take",
         ("leaving", "question_new"): "_ignore",
+        ("*", "question_other"): "_ignore",
         ("*", "question_again"): "_ignore",
         ("*", "question_overfull"): "_ignore",
         ("asking", "closed_asked"): "_withdraw",
         ("*", "closed_open"): "_forget",
         ("*", "closed_decided"): "_note_closed",
         ("*", "closed_other"): "_ignore",
+        ("*", "leased"): "_hear_leased",
+        ("asking", "leased_away"): "_lose_asked",
+        ("*", "leased_other"): "_ignore",
+        ("*", "wanted"): "_want",
+        ("asking", "wanted_less"): "_give_asked",
+        ("leaving", "wanted"): "_ignore",
         ("*", "reply_open"): "_decide",
         ("*", "reply_late"): "_decide_late",
         ("*", "reply_undo"): "_undo",
@@ -86,6 +94,7 @@ class Answering(Machine[Event, Command]):
         ("*", "receipt_retry"): "_tell_once",
         ("*", "receipt_other"): "_ignore",
         ("*", "trainer_seen"): "_send_all",
+        ("*", "trainer_gone"): "_note_gone",
         ("*", "tick"): "_send_due",
         ("resting", "left"): "_leave",
         ("asking", "left"): "_leave",
@@ -102,30 +111,27 @@ class Answering(Machine[Event, Command]):
         keeps: bool = False,
         kept: Iterable[tuple[Answer, str]] = (),
         max_unsent: int = MAX_UNSENT,
+        ahead: int = AHEAD,
     ) -> None:
-        """`keeps`: each answer is kept (Keep) before it is sent. `kept`: what earlier processes of this annotator have kept,
+        """`ahead`: questions that it wants to hold. `keeps`: each answer is kept (Keep) before it is sent. `kept`: what earlier processes of this annotator have kept,
         in order, with the status of the final receipt, or "" for those that have none and are sent again."""
         super().__init__("resting")
         self.annotator, self._keeps, self._max_unsent = annotator, keeps, max_unsent
         self.answered = 0
         """Answers and revisions given, less those undone."""
-        self._open: dict[str, OpenQuestion] = {}
+        self._open = OpenQuestions()
         self._asked: str | None = None
         self._decisions = Decisions()
         self._unsent = Unsent(Backoff(resend_s, jitter=jitter), keeps)
-        self._arrivals = self._turn = 0
+        self.holding = Holding(annotator, ahead, jitter)
+        self._turn = 0
         self._recall(kept)
 
     def _recall(self, kept: Iterable[tuple[Answer, str]]) -> None:
         """What an earlier process has decided is known, so that revisions go on. Of its questions, what became of them is not:
         one with a receipt is asked again should the trainer, against expectation, still ask it."""
-        for answer, status in sorted(
-            kept, key=lambda one: one[0].revision
-        ):  # a full disk may have kept them out of order
-            reopens = bool(status) or answer.action is Action.UNDO
-            self._decisions.put(Decision(answer, None, closed=True, reopens=reopens))
-            if not status:
-                self._unsent.recall(answer)
+        for answer in self._decisions.recall(kept):
+            self._unsent.recall(answer)
         self.phase = "full" if self._is_full else "resting"
 
     # --- what others may know
@@ -151,7 +157,7 @@ class Answering(Machine[Event, Command]):
 
     def questions(self) -> list[Question]:
         """Open, in the order in which they are asked."""
-        return [one.question for one in sorted(self._open.values(), key=OpenQuestion.order)]
+        return self._open.in_order()
 
     def decided(self, question: str) -> Decision | None:
         return self._decisions.find(question)
@@ -168,6 +174,10 @@ class Answering(Machine[Event, Command]):
                 return self._classify_question(question)
             case QuestionGone(question=id):
                 return self._classify_closed(id)
+            case LeasedArrived(leased=leased):
+                return self._classify_leased(leased)
+            case Wanted():
+                return "wanted_less" if self._asked in self._unwanted(event) else "wanted"
             case Replied():
                 return self._classify_reply(event)
             case ReceiptArrived(receipt):
@@ -181,22 +191,30 @@ class Answering(Machine[Event, Command]):
                 return "kept" if isinstance(event, Kept) else "not_kept"
             case TrainerSeen():
                 return "trainer_seen"
+            case TrainerGone():
+                return "trainer_gone"
             case Tick():
                 return "tick"
             case Left():
                 return "left"
 
     def _classify_question(self, question: Question) -> str:
+        if question.annotator not in ("", self.annotator):
+            return "question_other"
         decision = self._decisions.find(question.id)
         if question.id in self._open or (decision is not None and not decision.reopens):
             return "question_again"
         return "question_overfull" if len(self._open) >= MAX_OPEN else "question_new"
 
     def _classify_closed(self, id: str) -> str:
-        open_one = self._open.get(id)
-        if open_one is not None and not open_one.undone:
+        if id in self._open and not self._open.is_undone(id):
             return "closed_asked" if id == self._asked else "closed_open"
         return "closed_decided" if id in self._decisions else "closed_other"
+
+    def _classify_leased(self, leased: Leased) -> str:
+        if leased.annotator != self.annotator:
+            return "leased_other"
+        return "leased_away" if self._asked in self._open.outside(leased.holds) else "leased"
 
     def _classify_reply(self, event: Replied) -> str:
         decision = self._decisions.find(event.question)
@@ -216,12 +234,9 @@ class Answering(Machine[Event, Command]):
         decision = self._decisions.find(event.question.id)
         if decision is not None:
             decision.closed = False
-        self._put(event.question)
+        self._open.put(event.question)
+        self.holding.arrived(event.question.id)
         return []
-
-    def _put(self, question: Question, undone: bool = False) -> None:
-        self._arrivals += 1
-        self._open[question.id] = OpenQuestion(question, self._arrivals, undone)
 
     def _take_and_ask(self, event: QuestionArrived) -> list[Command]:
         self._take(event)
@@ -232,7 +247,7 @@ class Answering(Machine[Event, Command]):
         return [Withdraw(event.question, event.why), *self._next()]
 
     def _forget(self, event: QuestionGone) -> list[Command]:
-        del self._open[event.question]
+        self._open.pop(event.question)
         return []
 
     def _note_closed(self, event: QuestionGone) -> list[Command]:
@@ -242,7 +257,7 @@ class Answering(Machine[Event, Command]):
         return []
 
     def _next(self) -> list[Command]:
-        """What the annotator does next. The question on the screen stays there, unless an earlier one was undone."""
+        """What the annotator does next."""
         if self.phase == "leaving":
             return []
         self._turn += 1
@@ -253,16 +268,39 @@ class Answering(Machine[Event, Command]):
         if not self._open:
             self.phase, self._asked = "resting", None
             return [Rest(self._turn)]
-        shown = self._asked
-        first = min(self._open.values(), key=lambda one: (not one.undone, one.question.id != shown, one.order()))
-        self.phase, self._asked = "asking", first.question.id
-        return [Ask(first.question, len(self._open) - 1, self._turn)]
+        first = self._open.first(self._asked)
+        self.phase, self._asked = "asking", first.id
+        return [Ask(first, len(self._open) - 1, self._turn)]
+
+    # --- leases
+
+    def _say_lease(self, at: float) -> list[Command]:
+        return [*self.holding.say(self._open, self._unsent.questions(), at)]
+
+    def _hear_leased(self, event: LeasedArrived) -> list[Command]:
+        self._open.drop(self._open.outside(event.leased.holds))
+        self.holding.leased(event.leased.seconds, event.at)
+        return []
+
+    def _lose_asked(self, event: LeasedArrived) -> list[Command]:
+        assert self._asked is not None
+        return [Withdraw(self._asked, NOT_LEASED), *self._hear_leased(event), *self._next()]
+
+    def _unwanted(self, event: Wanted) -> list[str]:
+        return [one for one in self._open.leased() if event.ahead == 0 or one in event.gives]
+
+    def _want(self, event: Wanted) -> list[Command]:
+        self._open.drop(self._unwanted(event))
+        self.holding.want(event.ahead, event.gives, event.at)
+        return self._say_lease(event.at)
+
+    def _give_asked(self, event: Wanted) -> list[Command]:
+        return self._want(event) + self._next()
 
     # --- replies
 
     def _decide(self, event: Replied) -> list[Command]:
-        question = self._open.pop(event.question).question
-        return self._record(event, question) + self._go_on(event)
+        return self._record(event, self._open.pop(event.question)) + self._go_on(event)
 
     def _decide_late(self, event: Replied) -> list[Command]:
         return self._record(event, None) + self._go_on(event)
@@ -271,8 +309,7 @@ class Answering(Machine[Event, Command]):
         question = self._decisions[event.question].question
         assert question is not None
         sent = self._record(replace(event, value=None), question)
-        self._open.pop(event.question, None)
-        self._put(question, undone=True)
+        self._open.put(question, undone=True)
         return sent + self._go_on(event)
 
     def _revise(self, event: Replied) -> list[Command]:
@@ -300,27 +337,24 @@ class Answering(Machine[Event, Command]):
         closed = before is not None and before.closed
         self._decisions.put(Decision(answer, question, closed, closed and answer.action is Action.SKIP))
         self._decisions.trim(self._unsent)
-        return [*self._unsent.add(answer, event.at)]
+        return [*self._unsent.add(answer, event.at), *self._say_lease(event.at)]
 
     # --- the outbox
 
     def _kept(self, event: Kept) -> list[Command]:
-        pending = self._unsent.find(event.id)
-        assert pending is not None
+        pending = self._unsent[event.id]
         pending.kept = True
         return [*self._unsent.over(pending, event.at)]
 
     def _not_kept(self, event: NotKept) -> list[Command]:
         """A full disk here does not stop an answer: what counts is that it gets to the trainer's."""
-        pending = self._unsent.find(event.id)
-        assert pending is not None
+        pending = self._unsent[event.id]
         told: list[Command] = [] if "unkept" in pending.told else [Unkept(pending.answer, event.text)]
         pending.told.add("unkept")
         return [*told, *self._unsent.over(pending, event.at)]
 
     def _settle(self, event: ReceiptArrived) -> list[Command]:
-        pending = self._unsent.find(event.receipt.id)
-        assert pending is not None
+        pending = self._unsent[event.receipt.id]
         answer, status = pending.answer, event.receipt.status
         decision = self._decisions.find(answer.question)
         if decision is not None and decision.answer.id == answer.id:
@@ -337,20 +371,26 @@ class Answering(Machine[Event, Command]):
         return self._next()
 
     def _tell_once(self, event: ReceiptArrived) -> list[Command]:
-        pending = self._unsent.find(event.receipt.id)
-        assert pending is not None
+        pending = self._unsent[event.receipt.id]
         told, pending.told = pending.told, {*pending.told, event.receipt.status}
         return [] if event.receipt.status in told else [Tell(event.receipt)]
 
     def _send_all(self, event: TrainerSeen) -> list[Command]:
-        return [*self._unsent.say_all(event.at)]
+        self.holding.trainer(True, event.at)
+        return [*self._unsent.say_all(event.at), *self._say_lease(event.at)]
+
+    def _note_gone(self, event: TrainerGone) -> list[Command]:
+        self.holding.trainer(False, event.at)
+        return []
 
     def _send_due(self, event: Tick) -> list[Command]:
-        return [*self._unsent.say_due(event.at)]
+        leases = self.holding.say_due(self._open, self._unsent.questions(), event.at)
+        return [*self._unsent.say_due(event.at), *leases]
 
     def _leave(self, event: Left) -> list[Command]:
         self.phase, self._asked = "leaving", None
-        return self._drained()
+        self.holding.want(0, (), event.at)
+        return self._say_lease(event.at) + self._drained()
 
     def _drained(self) -> list[Command]:
         return [Drained()] if self.phase == "leaving" and not self._unsent else []

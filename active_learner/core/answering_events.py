@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protocol.messages import Action, Answer, AnswerReceipt, Question
+from protocol.messages import Action, Answer, AnswerReceipt, Leased, Question
 
 # --- events
 
@@ -20,6 +20,21 @@ class QuestionGone:
 
     question: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedArrived:
+    leased: Leased
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """So many questions are to be held from now on, and `gives` are not wanted any more; 0: nobody is there."""
+
+    ahead: int
+    at: float
+    gives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +85,36 @@ class TrainerSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainerGone:
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """The annotator leaves, or the process ends: nothing is asked any more, the outbox drains."""
+    """The annotator leaves, or the process ends: nothing is asked any more, all leases are given back, the outbox drains."""
+
+    at: float
 
 
-Event = QuestionArrived | QuestionGone | Replied | ReceiptArrived | Kept | NotKept | TrainerSeen | Tick | Left
+Event = (
+    QuestionArrived
+    | QuestionGone
+    | LeasedArrived
+    | Wanted
+    | Replied
+    | ReceiptArrived
+    | Kept
+    | NotKept
+    | TrainerSeen
+    | TrainerGone
+    | Tick
+    | Left
+)
 
 
 # --- commands
@@ -103,7 +138,7 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """The question that is asked now was closed; `Ask` or `Rest` follows."""
+    """The question that is asked now was closed, or is not this annotator's any more; `Ask` or `Rest` follows."""
 
     question: str
     why: str
@@ -137,6 +172,16 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class SayLease:
+    """LEASE: `wants` and `holds` are what the wire calls so."""
+
+    annotator: str
+    wants: int
+    holds: tuple[str, ...]
+    gives: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Unkept:
     """Tell the person, once an answer: it is not on the disk yet. It is sent all the same, and keeping it is tried again."""
 
@@ -163,4 +208,4 @@ class Drained:
     """The annotator has left and every answer has its receipt."""
 
 
-Command = Ask | Rest | Withdraw | Full | Keep | Forget | Send | Unkept | Tell | NothingThere | Drained
+Command = Ask | Rest | Withdraw | Full | Keep | Forget | Send | SayLease | Unkept | Tell | NothingThere | Drained

@@ -1,8 +1,8 @@
-"""What an annotator is asked and what it decided, as the answering machine remembers it. Knows no order of things."""
+"""What an annotator decided, as the answering machine remembers it. Knows no order of things."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from protocol.limits import CIRCUMSTANCES_BYTES
@@ -13,17 +13,6 @@ HISTORY = 10
 
 REMEMBERED = 1000
 """Decided questions whose repeats are known; a trainer has a few dozen open at most."""
-
-
-@dataclass(slots=True)
-class OpenQuestion:
-    question: Question
-    arrival: int
-    undone: bool = False
-    """Asked again after an undo: stays until it is answered, also when the trainer closes it."""
-
-    def order(self) -> tuple[bool, int, int, int]:
-        return (not self.undone, self.question.round, self.question.rank, self.arrival)
 
 
 @dataclass(slots=True)
@@ -54,6 +43,15 @@ class Decisions:
 
     def __getitem__(self, question: str) -> Decision:
         return self._all[question]
+
+    def recall(self, kept: Iterable[tuple[Answer, str]]) -> Iterator[Answer]:
+        """Those of an earlier process; gives what has no receipt, which is "" then. A full disk may have kept them out of
+        order."""
+        for answer, status in sorted(kept, key=lambda one: one[0].revision):
+            reopens = bool(status) or answer.action is Action.UNDO
+            self.put(Decision(answer, None, closed=True, reopens=reopens))
+            if not status:
+                yield answer
 
     def find(self, question: str) -> Decision | None:
         return self._all.get(question)

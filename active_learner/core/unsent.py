@@ -14,6 +14,9 @@ from active_learner.core.answering_events import Keep, Send
 from active_learner.core.resends import Backoff, Due
 from protocol.messages import Answer
 
+RESEND_S = 0.2
+"""First wait before an answer is sent again; a receipt takes some milliseconds."""
+
 
 @dataclass(slots=True)
 class Pending:
@@ -42,8 +45,14 @@ class Unsent:
         """Oldest first of each question."""
         return (pending for queue in self._queues.values() for pending in queue)
 
-    def __contains__(self, question: str) -> bool:
+    def __contains__(self, question: object) -> bool:
         return question in self._queues
+
+    def __getitem__(self, id: str) -> Pending:
+        return self._by_id[id]
+
+    def questions(self) -> list[str]:
+        return list(self._queues)
 
     def find(self, id: str) -> Pending | None:
         return self._by_id.get(id)

@@ -13,22 +13,27 @@ from active_learner.core.answering_events import (
     Event,
     Forget,
     Keep,
+    LeasedArrived,
     QuestionArrived,
     QuestionGone,
     ReceiptArrived,
+    SayLease,
     Send,
     Tick,
 )
+from active_learner.core.holding import AHEAD
 from active_learner.crash_points import reach
 from active_learner.durable.kept_answers import KeptAnswers
 from active_learner.peer import Peer
 from active_learner.services.outbox_lane import OutboxLane
 from active_learner.services.pump import Pump
 from active_learner.services.shell import jitter, meet
-from protocol.messages import Answer, AnswerReceipt, Question, QuestionClosed
+from protocol.messages import Answer, AnswerReceipt, Lease, Leased, Question, QuestionClosed
 
 TICK_S = 0.1
 """Between two calls of `tick`: an answer that is due is sent again at most that much later."""
+
+FromTrainer = Question | QuestionClosed | Leased | AnswerReceipt
 
 
 class Desk:
@@ -37,16 +42,17 @@ class Desk:
     def __init__(
         self,
         annotator: str,
-        send: Callable[[Answer], None],
+        send: Callable[[Answer | Lease], None],
         show: Callable[[Command], None],
         fail: Callable[[BaseException], None],
         kept: KeptAnswers | None,
         clock: Callable[[], float],
+        ahead: int = AHEAD,
     ) -> None:
-        """`show`: does the commands that concern the annotator. `kept`: where answers are kept until the trainer has them, closed
+        """`ahead`: questions that are to be held at first. `show`: does the commands that concern the annotator. `kept`: where answers are kept until the trainer has them, closed
         by `close`. None: in memory alone."""
         before = () if kept is None else kept.all()
-        self.machine = Answering(annotator, jitter=jitter, keeps=kept is not None, kept=before)
+        self.machine = Answering(annotator, jitter=jitter, keeps=kept is not None, kept=before, ahead=ahead)
         self.drained = asyncio.Event()
         """The annotator has left, and every answer has its receipt."""
         self._send, self._show, self._clock = send, show, clock
@@ -57,7 +63,7 @@ class Desk:
     def handle(self, event: Event) -> None:
         self._pump.handle(event)
 
-    def heard(self, message: Question | QuestionClosed | AnswerReceipt) -> None:
+    def heard(self, message: FromTrainer) -> None:
         """The trainer said it."""
         match message:
             case Question():
@@ -65,6 +71,8 @@ class Desk:
                 self.handle(QuestionArrived(message))
             case QuestionClosed(id=id, why=why):
                 self.handle(QuestionGone(id, why))
+            case Leased():
+                self.handle(LeasedArrived(message, self._clock()))
             case AnswerReceipt():
                 reach("labeler.receipt_heard")
                 self.handle(ReceiptArrived(message, self._clock()))
@@ -97,6 +105,8 @@ class Desk:
             case Send(answer=answer):
                 self._send(answer)
                 reach("labeler.answer_sent")
+            case SayLease(annotator=annotator, wants=wants, holds=holds, gives=gives):
+                self._send(Lease(annotator, wants, holds, gives))
             case Drained():
                 self.drained.set()
             case _:

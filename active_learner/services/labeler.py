@@ -20,6 +20,7 @@ from active_learner.core.answering_events import (
     Replied,
     Rest,
     Tell,
+    TrainerGone,
     TrainerSeen,
     Unkept,
     Withdraw,
@@ -32,7 +33,7 @@ from active_learner.peer import Peer, Received
 from active_learner.services.desk import TICK_S, Desk, answers_in_words, take_place, told_in_words
 from active_learner.services.shell import Service
 from active_learner.services.tally import tally_line
-from protocol.messages import Answer, AnswerReceipt, Member, Question, QuestionClosed, StatusRequest
+from protocol.messages import Answer, AnswerReceipt, Lease, Leased, Member, Question, QuestionClosed, StatusRequest
 
 DRAIN_S = 1.2
 """Half of what a stop may take: the other half is for the peer's own goodbye."""
@@ -91,7 +92,7 @@ class Labeler(Service):
     async def stop(self) -> None:
         """Ask no more, deliver what is decided (bounded), and tell what could not be delivered."""
         turn = self._end_turn()
-        self._desk.handle(Left())
+        self._desk.handle(Left(self._clock()))
         await self._oracle.leave()
         if turn is not None:
             await asyncio.wait({turn}, timeout=DRAIN_S / 4)
@@ -128,7 +129,7 @@ class Labeler(Service):
 
     def _heard(self, received: Received) -> None:
         match received.message:
-            case Question() | QuestionClosed() | AnswerReceipt() as message:
+            case Question() | QuestionClosed() | Leased() | AnswerReceipt() as message:
                 self._desk.heard(message)
             case StatusRequest():
                 self._tallies += 1
@@ -143,8 +144,7 @@ class Labeler(Service):
         self._trainer(here and bool(self._peer.present(self._rooms[0], TRAINER)))
 
     def _trainer(self, here: bool) -> None:
-        if here:
-            self._desk.handle(TrainerSeen(self._clock()))
+        self._desk.handle(TrainerSeen(self._clock()) if here else TrainerGone(self._clock()))
         if here != self._trainer_here:
             kept = len(self.machine.unsent)
             words = f"; {answers_in_words(kept)} without receipt kept here until it is back" if kept else ""
@@ -182,10 +182,11 @@ class Labeler(Service):
             case NothingThere():
                 self._oracle.notice("there is nothing to undo or to change")
 
-    def _send(self, answer: Answer) -> None:
-        self.counters["resent_answers"] += answer.id in self._said
-        self._said = {one.id for one in self.machine.unsent if one.id in self._said} | {answer.id}
-        self._peer.send(f"@{TRAINER}", answer)
+    def _send(self, message: Answer | Lease) -> None:
+        if isinstance(message, Answer):
+            self.counters["resent_answers"] += message.id in self._said
+            self._said = {one.id for one in self.machine.unsent if one.id in self._said} | {message.id}
+        self._peer.send(f"@{TRAINER}", message)
 
     def _first_rest(self) -> None:
         if self._turn is None and self.machine.phase in ("resting", "full"):
@@ -209,7 +210,7 @@ class Labeler(Service):
             self.fail(error)
             return
         if reply is None:
-            self._desk.handle(Left())
+            self._desk.handle(Left(self._clock()))
             self.finish(0)
             return
         said = (reply.question, reply.action, reply.value, self._new_id(), self._wall(), self._clock(), turn)

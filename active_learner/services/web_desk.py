@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from active_learner.core.answering import MAX_UNSENT
-from active_learner.core.answering_events import Command, Full, Left, Replied, Tell, TrainerSeen, Unkept
+from active_learner.core.answering_events import Command, Full, Left, Replied, Tell, TrainerGone, TrainerSeen, Unkept
 from active_learner.core.decisions import HISTORY
 from active_learner.core.measures import Histogram
 from active_learner.durable.kept_answers import KeptAnswers
-from active_learner.services.desk import Desk, answers_in_words, told_in_words
+from active_learner.services.desk import Desk, FromTrainer, answers_in_words, told_in_words
 from active_learner.web.forms import Form, Verdict, Word, question_form
 from active_learner.web.problems import Problem
-from protocol.messages import Action, Answer, AnswerReceipt, Question, QuestionClosed
+from protocol.messages import Action, Answer, AnswerReceipt, Lease, Question, QuestionClosed
 
 TRAINER_S = 1.0
 """For the receipt of an answer; it takes some milliseconds when the trainer is there. A person must not wait for it."""
@@ -67,7 +67,7 @@ class WebDesk:
         self,
         annotator: str,
         *,
-        send: Callable[[Answer], None],
+        send: Callable[[Answer | Lease], None],
         say: Say,
         fail: Callable[[BaseException], None],
         kept: KeptAnswers,
@@ -91,7 +91,7 @@ class WebDesk:
 
     # --- what the trainer says
 
-    def heard(self, message: Question | QuestionClosed | AnswerReceipt) -> None:
+    def heard(self, message: FromTrainer) -> None:
         machine = self.desk.machine
         before = {one.id for one in machine.questions()}
         self.desk.heard(message)
@@ -103,8 +103,7 @@ class WebDesk:
 
     def trainer(self, here: bool) -> None:
         self.is_trainer_here = here
-        if here:
-            self.desk.handle(TrainerSeen(self._clock()))
+        self.desk.handle(TrainerSeen(self._clock()) if here else TrainerGone(self._clock()))
 
     # --- what the page says
 
@@ -188,10 +187,10 @@ class WebDesk:
 
     # --- what it becomes
 
-    def _sent(self, answer: Answer) -> None:
-        if (told := self._told.get(answer.id)) is not None:
+    def _sent(self, message: Answer | Lease) -> None:
+        if isinstance(message, Answer) and (told := self._told.get(message.id)) is not None:
             told.said.set()
-        self._send(answer)
+        self._send(message)
 
     def _show(self, command: Command) -> None:
         match command:
@@ -251,7 +250,7 @@ class WebDesk:
 
     async def leave(self, patience_s: float) -> str:
         """Nothing is asked any more; what could not be delivered, in words."""
-        self.desk.handle(Left())
+        self.desk.handle(Left(self._clock()))
         try:
             await asyncio.wait_for(self.desk.drained.wait(), patience_s)
         except TimeoutError:

@@ -33,6 +33,8 @@ from protocol.messages import (
     Answer,
     AnswerReceipt,
     Control,
+    Lease,
+    Leased,
     LogLine,
     Member,
     Question,
@@ -179,17 +181,18 @@ class WebLabeler(Service):
         except StoreError as error:
             raise Problem(503, f"The answers of {annotator} cannot be kept: {error}", retry_after_s=5) from error
 
-    def _send(self, answer: Answer) -> None:
-        self.counters["resent_answers"] += answer.id in self._said
-        unsent = {one.id for desk in self._desks.values() for one in desk.desk.machine.unsent}
-        self._said = (self._said & unsent) | {answer.id}
-        self._peer.send(f"@{TRAINER}", answer)
+    def _send(self, message: Answer | Lease) -> None:
+        if isinstance(message, Answer):
+            self.counters["resent_answers"] += message.id in self._said
+            unsent = {one.id for desk in self._desks.values() for one in desk.desk.machine.unsent}
+            self._said = (self._said & unsent) | {message.id}
+        self._peer.send(f"@{TRAINER}", message)
 
     # --- what happens
 
     def _heard(self, received: Received) -> None:
         match received.message:
-            case Question() | QuestionClosed() | AnswerReceipt() as message:
+            case Question() | QuestionClosed() | Leased() | AnswerReceipt() as message:
                 for desk in list(self._desks.values()):
                     desk.heard(message)
             case StatusReport() as report:

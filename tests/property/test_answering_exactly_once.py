@@ -211,7 +211,7 @@ def test_who_leaves_still_delivers(seed: int) -> None:
     world = World(seed)
     for number in range(80):
         world.step(number)
-    world.handle(Left())
+    world.handle(Left(world.at))
     world.heal()
     world.check()
 
@@ -256,7 +256,7 @@ class _NewIds(Answering):
 
     def _send_due(self, event):  # type: ignore[no-untyped-def]
         sent = super()._send_due(event)
-        return [Send(Answer(f"{c.answer.id}+", *_rest(c.answer))) for c in sent]
+        return [Send(Answer(f"{c.answer.id}+", *_rest(c.answer))) for c in sent if isinstance(c, Send)]
 
 
 def _rest(answer: Answer) -> tuple[object, ...]:

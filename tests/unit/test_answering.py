@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from inspect import signature
 
 import numpy as np
 import pytest
 
-from active_learner.core.answering import MAX_OPEN, MAX_UNSENT, Answering
+from active_learner.core.answering import MAX_UNSENT, NOT_LEASED, Answering
 from active_learner.core.answering_events import (
     Ask,
     Drained,
@@ -15,6 +16,7 @@ from active_learner.core.answering_events import (
     Full,
     Keep,
     Kept,
+    LeasedArrived,
     Left,
     NothingThere,
     NotKept,
@@ -23,18 +25,23 @@ from active_learner.core.answering_events import (
     ReceiptArrived,
     Replied,
     Rest,
+    SayLease,
     Send,
     Tell,
     Tick,
+    TrainerGone,
     TrainerSeen,
     Unkept,
+    Wanted,
     Withdraw,
 )
 from active_learner.core.decisions import HISTORY, REMEMBERED
+from active_learner.core.holding import AHEAD
 from active_learner.core.machine import Machine
+from active_learner.core.open_questions import MAX_OPEN
 from active_learner.core.resends import LONGEST_S
 from protocol.limits import CIRCUMSTANCES_BYTES
-from protocol.messages import Action, Answer, AnswerReceipt, Question
+from protocol.messages import Action, Answer, AnswerReceipt, Leased, Question
 
 
 def question(id: str, rank: int = 1, round: int = 1) -> Question:
@@ -61,6 +68,10 @@ class Desk:
             if isinstance(command, Ask | Rest):
                 self.turn = command.turn
         return list(commands)
+
+    def told(self, event: object) -> list[object]:
+        """As `tell`, where leases do not matter."""
+        return [command for command in self.tell(event) if not isinstance(command, SayLease)]
 
     def asked(self, *questions: Question) -> list[object]:
         return [command for one in questions for command in self.tell(QuestionArrived(one))]
@@ -267,9 +278,9 @@ class TestOutbox:
     def test_the_trainer_gets_everything_at_once_when_it_is_back(self, desk: Desk) -> None:
         desk.asked(Q, R)
         sent = [desk.answered("q"), desk.answered("r")]
-        assert desk.tell(TrainerSeen(5.0)) == [Send(one) for one in sent]
-        assert desk.tell(Tick(5.9)) == []
-        assert len(desk.tell(Tick(6.0))) == 2
+        assert desk.told(TrainerSeen(5.0)) == [Send(one) for one in sent]
+        assert desk.told(Tick(5.9)) == []
+        assert len(desk.told(Tick(6.0))) == 2
 
     @pytest.mark.parametrize("status", ["stored", "duplicate", "late", "unknown_question", "something_new"])
     def test_a_final_receipt_is_told_once(self, desk: Desk, status: str) -> None:
@@ -322,7 +333,7 @@ class TestKeeping:
         said = answer("a1", "q", 0, Action.ANSWER, 3)
         assert desk.reply("q") == [Keep(said), Ask(R, 0, 2)]
         assert desk.tell(Tick(99.0)) == []
-        assert desk.tell(TrainerSeen(99.0)) == []
+        assert desk.told(TrainerSeen(99.0)) == []
         assert desk.tell(Kept("a1", 99.0)) == [Send(said)]
 
     def test_a_final_receipt_lets_it_be_forgotten(self) -> None:
@@ -391,7 +402,7 @@ class TestRecalling:
     def test_what_had_no_receipt_is_sent_again_with_its_id_and_revision_and_not_asked_again(self) -> None:
         said = answer("old", "q", 2, Action.ANSWER, 3)
         desk = self.recalled((said, ""))
-        assert desk.tell(TrainerSeen(0.0)) == [Send(said)]
+        assert desk.told(TrainerSeen(0.0)) == [Send(said)]
         assert desk.asked(Q) == []
         assert desk.received(said) == [Tell(receipt(said)), Forget("old", "stored")]
 
@@ -402,7 +413,7 @@ class TestRecalling:
     def test_several_words_on_a_question_go_one_after_the_other_whatever_their_order_on_the_disk(self) -> None:
         first, undo = answer("a", "q", 0, Action.ANSWER, 3), answer("b", "q", 1, Action.UNDO, None)
         desk = self.recalled((undo, ""), (first, ""))
-        assert desk.tell(TrainerSeen(0.0)) == [Send(first)]
+        assert desk.told(TrainerSeen(0.0)) == [Send(first)]
         assert desk.received(first)[-1] == Send(undo)
 
     def test_a_question_whose_answer_was_taken_back_is_asked_again_with_the_next_revision(self) -> None:
@@ -486,29 +497,136 @@ class TestFull:
         desk = self.desk()
         for i in range(4):
             desk.reply(f"q{i}")
-        assert desk.tell(Left()) == []
+        assert desk.tell(Left(desk.at)) == []
+
+
+def mine(id: str, rank: int = 1, annotator: str = "ann") -> Question:
+    return replace(question(id, rank), annotator=annotator)
+
+
+def leased(*holds: str, annotator: str = "ann", at: float = 0.0) -> LeasedArrived:
+    return LeasedArrived(Leased(annotator, holds, 30.0, 0, ""), at)
+
+
+class TestLeases:
+    def test_a_trainer_that_comes_is_told_what_is_open_and_what_has_no_receipt(self, desk: Desk) -> None:
+        desk.asked(Q, R, S)
+        sent = desk.answered("q")
+        assert desk.tell(TrainerSeen(1.0)) == [Send(sent), SayLease("ann", AHEAD, ("r", "s", "q"), ())]
+
+    def test_a_decision_is_followed_by_a_lease(self, desk: Desk) -> None:
+        desk.tell(TrainerSeen(0.0))
+        desk.asked(mine("q"))
+        assert desk.reply("q")[1:] == [SayLease("ann", AHEAD, ("q",), ()), Rest(2)]
+
+    def test_so_is_a_question_soon(self, desk: Desk) -> None:
+        desk.tell(TrainerSeen(0.0))
+        desk.tell(leased())
+        assert desk.tell(Tick(0.1)) == []
+        desk.asked(mine("q"))
+        assert desk.tell(Tick(0.2)) == [SayLease("ann", AHEAD, ("q",), ())]
+
+    def test_a_trainer_that_went_is_told_nothing(self, desk: Desk) -> None:
+        desk.tell(TrainerSeen(0.0))
+        desk.tell(TrainerGone(1.0))
+        desk.asked(mine("q"))
+        assert desk.tell(Tick(50.0)) == []
+
+    def test_a_question_for_somebody_else_is_not_asked(self, desk: Desk) -> None:
+        assert desk.asked(mine("q", annotator="bob")) == []
+        assert desk.machine.waiting == 0
+
+    def test_what_is_not_leased_any_more_is_taken_from_the_screen_and_may_come_again(self, desk: Desk) -> None:
+        q, r, s = mine("q"), mine("r", 2), mine("s", 3)
+        desk.asked(q, r, s)
+        assert desk.tell(leased("r")) == [Withdraw("q", NOT_LEASED), Ask(r, 0, 2)]
+        assert desk.tell(leased("r", "q")) == []
+        assert desk.asked(q) == []
+        assert desk.machine.questions() == [q, r]
+
+    def test_of_others_only_what_waits_goes_silently(self, desk: Desk) -> None:
+        q = mine("q")
+        desk.asked(q, mine("r", 2))
+        assert desk.tell(leased("q")) == []
+        assert desk.machine.questions() == [q]
+
+    def test_leases_of_somebody_else_take_nothing(self, desk: Desk) -> None:
+        desk.asked(mine("q"))
+        assert desk.tell(leased(annotator="bob")) == []
+        assert desk.machine.waiting == 1
+
+    def test_what_was_taken_back_stays_on_the_screen(self, desk: Desk) -> None:
+        desk.asked(mine("q"))
+        desk.answered("q")
+        desk.reply("q", Action.UNDO)
+        assert desk.tell(leased()) == []
+        assert desk.tell(Wanted(0, 0.0)) == []
+        assert desk.machine.waiting == 1
+
+    def test_an_answer_stays_an_answer_whoever_holds_the_question(self, desk: Desk) -> None:
+        desk.asked(mine("q"))
+        sent = desk.answered("q")
+        assert desk.tell(leased()) == []
+        assert desk.machine.unsent == [sent]
+
+    def test_an_answer_to_what_went_meanwhile_is_given_all_the_same(self, desk: Desk) -> None:
+        desk.asked(mine("q"))
+        desk.tell(leased())
+        assert desk.reply("q")[0] == Send(answer("a1", "q", 0, Action.ANSWER, 3))
+
+
+class TestWanting:
+    def test_what_is_given_back_is_not_asked_any_more(self, desk: Desk) -> None:
+        desk.tell(TrainerSeen(0.0))
+        q, r = mine("q"), mine("r", 2)
+        desk.asked(q, r)
+        assert desk.tell(Wanted(1, 0.0, gives=("q",))) == [SayLease("ann", 1, ("r",), ("q",)), Ask(r, 0, 2)]
+
+    def test_what_waits_is_given_back_without_a_word_to_the_person(self, desk: Desk) -> None:
+        desk.tell(TrainerSeen(0.0))
+        desk.asked(mine("q"), mine("r", 2))
+        assert desk.tell(Wanted(1, 0.0, gives=("r", "unknown"))) == [SayLease("ann", 1, ("q",), ("r", "unknown"))]
+
+    def test_when_nobody_is_there_all_that_is_leased_goes_back(self, desk: Desk) -> None:
+        desk.tell(TrainerSeen(0.0))
+        everybodys = question("all", 5)
+        desk.asked(mine("q"), mine("r", 2), everybodys)
+        assert desk.tell(Wanted(0, 0.0)) == [SayLease("ann", 0, ("all",), ()), Ask(everybodys, 0, 2)]
+
+    def test_more_can_be_wanted(self, desk: Desk) -> None:
+        desk.tell(TrainerSeen(0.0))
+        assert desk.tell(Wanted(7, 0.0)) == [SayLease("ann", 7, (), ())]
+
+    def test_who_leaves_wants_nothing_whatever_comes(self, desk: Desk) -> None:
+        desk.tell(TrainerSeen(0.0))
+        desk.asked(mine("q"))
+        assert desk.tell(Left(0.0)) == [SayLease("ann", 0, ("q",), ()), Drained()]
+        assert desk.tell(Wanted(3, 0.0)) == []
+        assert desk.tell(Tick(0.5)) == [SayLease("ann", 0, ("q",), ())]
+        assert desk.tell(leased(at=0.6)) == []
+        assert desk.tell(Tick(60.0)) == []
 
 
 class TestLeaving:
     def test_with_nothing_to_send_it_is_drained_at_once(self, desk: Desk) -> None:
         desk.asked(Q)
-        assert desk.tell(Left()) == [Drained()]
-        assert desk.tell(Left()) == []
+        assert desk.tell(Left(desk.at)) == [Drained()]
+        assert desk.tell(Left(desk.at)) == []
 
     def test_it_is_drained_by_the_last_receipt_and_asks_no_more(self, desk: Desk) -> None:
         desk.asked(Q, R)
         sent = desk.answered("q")
-        assert desk.tell(Left()) == []
+        assert desk.tell(Left(desk.at)) == []
         assert desk.asked(S) == []
         assert desk.tell(Tick(9.0)) == [Send(sent)]
         assert desk.received(sent) == [Tell(receipt(sent)), Drained()]
 
     def test_leaving_while_resting(self, desk: Desk) -> None:
-        assert desk.tell(Left()) == [Drained()]
+        assert desk.tell(Left(desk.at)) == [Drained()]
 
     def test_a_reply_in_the_last_moment_is_still_sent(self, desk: Desk) -> None:
         desk.asked(Q)
-        desk.tell(Left())
+        desk.tell(Left(desk.at))
         assert desk.reply("q") == [Send(answer("a1", "q", 0, Action.ANSWER, 3))]
 
 
@@ -516,7 +634,17 @@ def test_every_row_of_the_table_is_hit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs the tests above once more and counts the rows: a new row needs a test."""
     seen: set[tuple[str, str]] = set()
     monkeypatch.setattr(Machine, "observe", lambda machine, phase, trigger: seen.add((phase, trigger)))
-    for group in (TestAsking, TestClosing, TestUndoAndRevise, TestOutbox, TestKeeping, TestFull, TestLeaving):
+    for group in (
+        TestAsking,
+        TestClosing,
+        TestUndoAndRevise,
+        TestOutbox,
+        TestKeeping,
+        TestFull,
+        TestLeases,
+        TestWanting,
+        TestLeaving,
+    ):
         for name in [name for name in vars(group) if name.startswith("test_")]:
             method = getattr(group(), name)
             values = [mark.args[1] for mark in getattr(method, "pytestmark", []) if mark.name == "parametrize"]
