@@ -168,13 +168,17 @@ class AskingBase(Machine[Event, Command]):
             if len(self.pool):
                 return "all cooling"
             return "starved" if self._is_starved(at) else "tick"
-        if self.pool.scored() >= self.rules.pool_size:
+        if self.pool.scored() >= self.rules.pool_size or self._has_no_place():
             return "pool full"
         if self._nobody_scores(at) and len(self.pool) >= self.rules.pool_size:
             return "evaluator away, pool full"
         if self.here.sources_ended and not self.intake.waiting:
             return "sources ended"
         return "sources silent" if self._is_silent(at) else "tick"
+
+    def _has_no_place(self) -> bool:
+        """Samples that nobody scored stay until the next refresh, and what comes meanwhile goes in their place."""
+        return len(self.pool) >= self.pool.capacity
 
     def _is_starved(self, at: float) -> bool:
         return self.here.any_source and self._is_silent(at) and at >= self._starved_at

@@ -39,7 +39,7 @@ class VirtualTime:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.events = 0
+        self.events = self.loops = 0
         self._heap: list[Entry] = []
         self._numbers = count()
 
@@ -68,6 +68,8 @@ class ProcessLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._virtual, self.name, self.random, self._failed = time, name, random, failed
         self.dead = self.paused = self.alert = False
+        self.number = time.loops = time.loops + 1
+        """Of all loops of a run, in the order of their beginning."""
         self.wall_offset = 0.0
         """What the wall clock shows more than it should."""
         self.seconds_of: Callable[[], float] = lambda: 0.0005

@@ -52,6 +52,8 @@ KEPT = 3
 CHECKPOINT_STEPS, CHECKPOINT_S = 4, 2.0
 """Between two checkpoints in the middle of a round: rounds are short here."""
 OUTBOX = ("active_learner.services.desk", "Answering")
+LOOK, LOOKS_S = ("active_learner.core.session", "LOOK_S"), (0.5, 2.0, 2.0, 2.0)
+"""Between two looks at who is in a room, mostly more than it is: they find PRESENCE that was lost, and none is lost here."""
 LOW_LIMITS = {
     ("active_learner.core.answering", "MAX_OPEN"): 2,
     ("active_learner.core.answering", "HISTORY"): 1,
@@ -112,7 +114,11 @@ def draft(random: Random) -> Draft:
         is_patient=patient,
         storm=random.random() < 0.2,
         slow=random.random() < (0.5 if hasty else 0.15),
-        limits={**(LOW_LIMITS if low else {}), OUTBOX: partial(Answering, max_unsent=most)},
+        limits={
+            **(LOW_LIMITS if low else {}),
+            OUTBOX: partial(Answering, max_unsent=most),
+            LOOK: random.choice(LOOKS_S),
+        },
         backups=random.random() < 0.3,
     )
 

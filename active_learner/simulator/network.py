@@ -18,7 +18,7 @@ from active_learner.core.admission import FIRST_ROOM_KIND
 from active_learner.core.relay import Sent
 from active_learner.simulator.clock import ProcessLoop, VirtualTime
 from active_learner.transport.base import Frame, Frames, Link, OnFrames, OnMessage, Router
-from protocol.envelope import peek
+from protocol.envelope import Envelope, peek
 from protocol.messages import (
     Control,
     Join,
@@ -72,7 +72,7 @@ class Connection:
     held: bool = False
     slow_s: float = 0.0
     """So much longer takes what the link says."""
-    queue: deque[tuple[bool, list[Frame]]] = field(default_factory=deque)
+    queue: deque[tuple[bool, list[Frame], Envelope]] = field(default_factory=deque)
     under_way: list[int] = field(default_factory=lambda: [0, 0])
     """Messages to the link and to the router that have not arrived."""
     last_at: list[float] = field(default_factory=lambda: [0.0, 0.0])
@@ -86,7 +86,7 @@ class Network:
         self.time, self.random, self._nature = time, random, nature
         self.weather = Weather()
         self.counts: Counter[str] = Counter()
-        self.heard: Callable[[str, Frames], None] = lambda name, frames: None
+        self.heard: Callable[[str, Frames, Envelope], None] = lambda name, frames, envelope: None
         """Told of every message that arrives, and at whom."""
         self.router: SimulatedRouter | None = None
         self._links: dict[str, SimulatedLink] = {}
@@ -128,8 +128,7 @@ class Network:
         link.connection = Connection(b"%d" % next(self._names), link, router)
         router.connections[link.connection.name] = link.connection
         link.loop.wake()
-        if link.on_live is not None:
-            link.loop.after(0.0, link.on_live)
+        link.loop.after(0.0, link.live)
 
     # --- what faults do
 
@@ -158,8 +157,8 @@ class Network:
         """What was held arrives, in its order."""
         connection.held = False
         queue, connection.queue = connection.queue, deque()
-        for up, frames in queue:
-            self._arrive_in(TRIP_S[0], connection, up, frames)
+        for up, frames, envelope in queue:
+            self._arrive_in(TRIP_S[0], connection, up, frames, envelope)
         if connection.is_open:
             connection.router.loop.after(TRIP_S[1], connection.router.turn)
 
@@ -167,7 +166,8 @@ class Network:
 
     def carry(self, connection: Connection, up: bool, frames: Frames) -> None:
         """`up`: from the link to the router."""
-        kind = peek(frames[0]).kind
+        envelope = peek(frames[0])
+        kind = envelope.kind
         receiver = connection.router.loop if up else connection.link.loop
         if kind not in IDLE_TALK:
             connection.link.loop.wake()
@@ -176,11 +176,11 @@ class Network:
         delay = self.random.uniform(*TRIP_S) + (connection.slow_s if up else 0.0)
         if kind not in ORDERED and (fates := self._fates(kind)) is not None:
             for extra in fates:
-                self._arrive_in(delay + extra, connection, up, copies)
+                self._arrive_in(delay + extra, connection, up, copies, envelope)
             return
         at = max(self.time.now + delay, connection.last_at[up])
         connection.last_at[up] = at
-        self._arrive_in(at - self.time.now, connection, up, copies)
+        self._arrive_in(at - self.time.now, connection, up, copies, envelope)
 
     def _fates(self, kind: int) -> list[float] | None:
         """When the copies come, counted from when they should; None: as they should."""
@@ -197,26 +197,28 @@ class Network:
             return [0.0, self.random.uniform(0.0, REORDER_S)]
         return [self.random.uniform(0.0, REORDER_S if name == "reorder" else weather.delay_s)]
 
-    def _arrive_in(self, delay: float, connection: Connection, up: bool, frames: list[Frame]) -> None:
+    def _arrive_in(
+        self, delay: float, connection: Connection, up: bool, frames: list[Frame], envelope: Envelope
+    ) -> None:
         receiver = connection.router.loop if up else connection.link.loop
         connection.under_way[up] += 1
-        receiver.after(delay, lambda: self._arrive(connection, up, frames))
+        receiver.after(delay, lambda: self._arrive(connection, up, frames, envelope))
 
-    def _arrive(self, connection: Connection, up: bool, frames: list[Frame]) -> None:
+    def _arrive(self, connection: Connection, up: bool, frames: list[Frame], envelope: Envelope) -> None:
         connection.under_way[up] -= 1
         if not connection.is_open:
             self.counts["lost with the connection"] += 1
         elif connection.held:
-            connection.queue.append((up, frames))
+            connection.queue.append((up, frames, envelope))
         elif up:
-            self.heard(connection.router.loop.name, frames)
+            self.heard(connection.router.loop.name, frames, envelope)
             connection.router.take(connection.name, frames)
         else:
-            self.heard(connection.link.loop.name, frames)
+            self.heard(connection.link.loop.name, frames, envelope)
             connection.link.take(frames)
 
     def is_full(self, connection: Connection, up: bool) -> bool:
-        held = sum(way is up for way, _ in connection.queue) if connection.held else 0
+        held = sum(way is up for way, _, _ in connection.queue) if connection.held else 0
         return connection.under_way[up] + held >= OUTBOX
 
 
@@ -242,6 +244,11 @@ class SimulatedLink(Link):
             self.loop.alert = True
         self._network.carry(self.connection, True, frames)
         return True
+
+    def live(self) -> None:
+        """Nobody is told after `close`: the real link then hears no more of its socket."""
+        if self._on_frames is not None and self.on_live is not None:
+            self.on_live()
 
     def take(self, frames: Sequence[Frame]) -> None:
         self._unanswered, self.loop.alert = 0, False

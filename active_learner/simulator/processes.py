@@ -28,7 +28,7 @@ class Ends:
     by_themselves: list[tuple[str, str]] = field(default_factory=list)
     """Name and what was raised."""
     broken: list[tuple[str, BaseException]] = field(default_factory=list)
-    """Those that must never be: our bugs."""
+    """Those that must never be: our bugs. One list for all processes of a world."""
 
 
 class Process:

@@ -3,6 +3,7 @@ begun must come to an end. Knows all the parts; what must hold is in invariants.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,13 +24,16 @@ from active_learner.simulator.processes import Process
 from active_learner.simulator.substitutes import here, standing_in
 from active_learner.simulator.watch import Violated, Watch
 from active_learner.simulator.witness import Handled, Witness
+from active_learner.transport.base import Frames
 from protocol.codec import decode
-from protocol.envelope import peek
+from protocol.envelope import Envelope
 from protocol.messages import Answer, LogLine, Question
 from protocol.schema import KINDS
 
 STORY = 60
 """Lines told when something went wrong."""
+DIGESTED = 4096
+"""Events whose moments are digested together."""
 UNTOLD = frozenset(("tick", "stale", "not for us"))
 """Rows that come all the time."""
 
@@ -87,6 +91,8 @@ class World:
         self.experiment = Experiment(draft(Random(f"{seed}/draft")), seed, self.network)
         self.rows: Counter[tuple[str, str, str]] = Counter()
         self.faults: Counter[str] = Counter()
+        self.broken: list[tuple[str, BaseException]] = []
+        """Processes that ended, or did not even begin, by a mistake of ours."""
         builders = self.experiment.builders()
         self.processes = {name: self._process(name, build) for name, build in builders.items()}
         self._builders = builders
@@ -97,6 +103,7 @@ class World:
         self.watch = Watch(self.experiment, self.processes, INVARIANTS)
         self._witness = Witness(Random(f"{seed}/witness"), self.watch.run)
         self._digest = blake2b(digest_size=16)
+        self._seen_at, self._seen_who = array("d"), array("H")
         self.busy_until = self.random.choice((20.0, 40.0, 90.0))
         has_night = self.experiment.draft.is_patient and self.random.random() < NIGHTS
         self.horizon = self.busy_until + (self.random.uniform(*NIGHT_S) if has_night else 0.0)
@@ -108,7 +115,7 @@ class World:
 
     def _process(self, name: str, build: Any, which: str = "") -> Process:
         process = Process(self.time, name, f"{self.seed}/{name}{which}", build, self.nature, self.tell)
-        process.on_end = self._detach
+        process.on_end, process.ends.broken = self._detach, self.broken
         return process
 
     def _observe_people(self) -> None:
@@ -197,14 +204,21 @@ class World:
             raise Violated(14, "no storm", f"{MOST_EVENTS} events in a minute and no end")
 
     def _seen(self, loop: ProcessLoop) -> None:
-        self._digest.update(f"{self.time.now!r}{loop.name}".encode())
+        self._seen_at.append(self.time.now)
+        self._seen_who.append(loop.number)
+        if len(self._seen_at) >= DIGESTED:
+            self._digest_seen()
+        if self.broken:
+            _tell_broken(*self.broken[0])
         process: Process | None = loop.process
         if process is not None:
-            _check_whole(process)
             self.watch.event_over(process)
-            return
-        for each in (*self.processes.values(), *self._rivals.values()):
-            _check_whole(each)
+
+    def _digest_seen(self) -> None:
+        """When each event was and whose, since the last time."""
+        self._digest.update(self._seen_at.tobytes())
+        self._digest.update(self._seen_who.tobytes())
+        del self._seen_at[:], self._seen_who[:]
 
     def _heal(self) -> None:
         """All faults stop; what was held is let go, what is down comes back by itself, people answer."""
@@ -278,6 +292,7 @@ class World:
         self.faults["torn write"] = sum(process.disk.torn for process in self.processes.values())
         verdict.story = [f"{at:12.4f}  {words.format(*parts)}" for at, words, parts in self.story]
         verdict.events, verdict.virtual_s = self.time.events, self.time.now
+        self._digest_seen()
         verdict.digest = self._digest.hexdigest()
         verdict.rounds, verdict.answers = len(self.watch.durable.results), len(self.watch.durable.events)
         verdict.faults, verdict.rows, verdict.checks = self.faults, self.rows, self.watch.checks()
@@ -311,9 +326,8 @@ class World:
             self.fate.row(machine, trigger, loop.process)
             self.story.append((self.time.now, "{} {} {}: {}", (loop.name, machine, phase, trigger)))
 
-    def _message(self, name: str, frames: Any) -> None:
+    def _message(self, name: str, frames: Frames, envelope: Envelope) -> None:
         self._digest.update(frames[0])
-        envelope = peek(frames[0])
         if envelope.kind >= LogLine.KIND:
             return
         if name.startswith("labeler") and envelope.kind == Question.KIND:
@@ -336,13 +350,11 @@ class World:
             self.network.unbind(router)
 
 
-def _check_whole(process: Process) -> None:
-    """Raises: Violated when it ended, or did not even begin, by a mistake of ours."""
-    if process.ends.broken:
-        name, error = process.ends.broken[0]
-        if isinstance(error, Violated):
-            raise error
-        raise Violated(14, "no process breaks", f"{name}: {type(error).__name__}: {error}") from error
+def _tell_broken(name: str, error: BaseException) -> None:
+    """Raises: Violated."""
+    if isinstance(error, Violated):
+        raise error
+    raise Violated(14, "no process breaks", f"{name}: {type(error).__name__}: {error}") from error
 
 
 def simulate(seed: int, *, trace: bool = False) -> Verdict:

@@ -230,7 +230,7 @@ def test_seeded_mutants_are_caught(mutant: type[AskingMachine]) -> None:
     for seed in range(40):
         loop = Loop(Random(seed), mutant)
         try:
-            for _ in range(60):
+            for _ in range(2 * seed):
                 loop.turn()
             loop.heal()
         except AssertionError:

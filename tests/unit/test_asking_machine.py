@@ -210,6 +210,16 @@ def test_scores_of_nothing_that_was_proposed_are_counted() -> None:
     assert one.intake.counters["stray_scores"] == 2
 
 
+def test_a_pool_without_place_is_full_although_nobody_scored_some_of_it() -> None:
+    """What was never scored is not evicted, so that with a source that goes on it would wait for ever."""
+    one = machine(replace(RULES, pool_size=2), capacity=2)
+    one.pool.add(key(9), features(9)[0])
+    fill(one, 1)
+    (select,) = one.handle(a.Tick(1.0))
+    assert isinstance(select, a.Select)
+    assert select.view.keys == (key(1), key(9))
+
+
 def test_over_its_capacity_the_pool_evicts_the_least_uncertain() -> None:
     one = machine(capacity=2)
     fill(one, 1, 30)
