@@ -61,9 +61,9 @@ MAX_INTEGER = 2**63 - 1
 MAX_SEQUENCE = 2**32 - 1
 
 KIND_LIMITS: dict[int, tuple[int, int]] = {
-    **dict.fromkeys((1, 2, 4, 6, 9, 10, 12, 19, 23, 25, 26, 27, 33, 34), (SMALL_HEADER_BYTES, 0)),
+    **dict.fromkeys((1, 2, 4, 6, 9, 10, 12, 19, 23, 25, 26, 27, 33, 34, 39), (SMALL_HEADER_BYTES, 0)),
     **dict.fromkeys((3, 7, 8, 13, 18, 24, 28, 30, 31, 32, 36), (TEXT_HEADER_BYTES, 0)),
-    **dict.fromkeys((5, 11, 35, 37, 38), (MAX_HEADER_BYTES, 0)),
+    **dict.fromkeys((5, 11, 35, 37, 38, 40), (MAX_HEADER_BYTES, 0)),
     **dict.fromkeys((16, 20, 21, 29), (ARRAY_HEADER_BYTES, 1)),
     22: (ARRAY_HEADER_BYTES, 2),
     17: (ARRAY_HEADER_BYTES, 3),

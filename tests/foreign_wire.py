@@ -19,6 +19,8 @@ ACTIONS = ("answer", "skip", "undo", "revise", "cannot_tell")
 _PARTS = {
     "Member": "session:u63 name:str role:str",
     "PeerAge": "name:str role:str age_s:f64",
+    "RoundLine": "round:u63 arm:str labels:u63 model_version:u63 accuracy:f64? loss:f64? held_out:u63? held_back:str at:f64? "
+    "pool:u63? uncertainty:(u63,u63,u63,u63,u63,u63,u63,u63,u63,u63)",
 }
 _KINDS = """
 1 HELLO protocol_min:u63 protocol_max:u63 experiment:str name:str role:str exclusive:bool instance:str software:str
@@ -60,6 +62,8 @@ text:text counters:[(str,u63)] peers:[PeerAge]
 36 LOG_LINE number:u63 level:str text:text
 37 LEASE annotator:str wants:u63 holds:[str] gives:[str]
 38 LEASED annotator:str holds:[str] seconds:f64 waiting:u63 text:text
+39 ROUNDS_REQUEST id:str
+40 ROUNDS re:str run:str total:u63 rounds:[RoundLine]
 """
 
 

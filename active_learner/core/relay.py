@@ -30,6 +30,7 @@ from protocol.messages import (
     Probe,
     Question,
     QuestionClosed,
+    Rounds,
     Scores,
     SourceEnded,
     StatusReport,
@@ -69,7 +70,7 @@ class Rank(IntEnum):
 
 
 _RANKED: dict[Rank, tuple[type[Message], ...]] = {
-    Rank.TELEMETRY: (StatusReport, LogLine, Pong, Probe, Undelivered),
+    Rank.TELEMETRY: (StatusReport, Rounds, LogLine, Pong, Probe, Undelivered),
     Rank.CANDIDATES: (Candidates, Scores, Taken, SourceEnded),
     Rank.LABELS: (Question, QuestionClosed, Answer, AnswerReceipt, Lease, Leased),
 }

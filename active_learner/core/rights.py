@@ -28,6 +28,8 @@ from protocol.messages import (
     Question,
     QuestionClosed,
     Restore,
+    Rounds,
+    RoundsRequest,
     Scores,
     SourceEnded,
     StatusReport,
@@ -63,22 +65,22 @@ TABLE: dict[str, Rights] = {
             *(Candidates, Forward, Gradient, Step, PositionRequest, Restore, Promote),
             *(Question, QuestionClosed, Control, StatusReport, *_EVERYBODY),
         ),
-        (Taken, Question, QuestionClosed, AnswerReceipt, Leased, StatusReport, StatusRequest),
+        (Taken, Question, QuestionClosed, AnswerReceipt, Leased, StatusReport, StatusRequest, Rounds),
         exclusive=True,
     ),
     "evaluator": _rights(
         (Forward, Gradient, Scores, *_EVERYBODY), (Position, Promoted, StepRefused, StatusRequest), exclusive=True
     ),
     "source": _rights((Candidates, SourceEnded, *_EVERYBODY), (StatusRequest,)),
-    "labeler": _rights(_EVERYBODY, (Answer, Lease, StatusRequest)),
-    "monitor": _rights((StatusRequest,), (StatusRequest,)),
-    "operator": _rights((Control, *_EVERYBODY), (StatusRequest,)),
+    "labeler": _rights(_EVERYBODY, (Answer, Lease, StatusRequest, RoundsRequest)),
+    "monitor": _rights((StatusRequest,), (StatusRequest, RoundsRequest)),
+    "operator": _rights((Control, *_EVERYBODY), (StatusRequest, RoundsRequest)),
 }
 """Role -> what it may say. Any other role is a stage of a chain, and has the rights of an evaluator."""
 
 _ANYBODY = (
     *(Candidates, Scores, SourceEnded, Forward, Gradient, Position, Promoted, StepRefused, Answer, Lease),
-    *(Control, StatusReport, *_EVERYBODY),
+    *(Control, StatusReport, RoundsRequest, *_EVERYBODY),
 )
 OWN = _rights(_ANYBODY, _ANYBODY, exclusive=True)
 """A role of the user's own on a broker without keys, where a role is only what HELLO says: all but what is the trainer's alone, which

@@ -5,7 +5,16 @@ Arrays are numpy arrays of the dtypes in tensors.py; shapes stand in the docstri
 """
 
 from protocol.messages.base import Action, Member, Message, Status
-from protocol.messages.control import Control, LogLine, PeerAge, StatusReport, StatusRequest
+from protocol.messages.control import (
+    Control,
+    LogLine,
+    PeerAge,
+    RoundLine,
+    Rounds,
+    RoundsRequest,
+    StatusReport,
+    StatusRequest,
+)
 from protocol.messages.evolution import Candidates, Scores, SourceEnded, Taken
 from protocol.messages.labels import Answer, AnswerReceipt, Lease, Leased, Question, QuestionClosed
 from protocol.messages.session import (
@@ -66,6 +75,9 @@ __all__ = [
     "QuestionClosed",
     "Refused",
     "Restore",
+    "RoundLine",
+    "Rounds",
+    "RoundsRequest",
     "Scores",
     "SourceEnded",
     "Status",

@@ -71,6 +71,57 @@ class StatusReport(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class RoundsRequest(Message):
+    """Answered by Rounds."""
+
+    KIND: ClassVar[int] = 39
+    id: str
+
+
+Bins = tuple[int, int, int, int, int, int, int, int, int, int]
+"""Counts of samples in ten equal parts of [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundLine(Message):
+    """Part of Rounds: one round that is over. None: not measured, or not known of that round."""
+
+    KIND: ClassVar[int] = 0
+    round: int
+    arm: str
+    """Empty: the run itself; `control`: the same start, samples asked at random."""
+    labels: int
+    """That it was trained on."""
+    model_version: int
+    accuracy: float | None
+    """On the held-out rows, 0 to 1; so is the loss."""
+    loss: float | None
+    held_out: int | None
+    """Rows behind the accuracy."""
+    held_back: str
+    """Why the model of the round before went on in its place; accuracy and loss are of the one that did not."""
+    at: float | None
+    """Wall clock of the trainer when it was over, seconds since 1970."""
+    pool: int | None
+    """Samples in the pool then."""
+    uncertainty: Bins
+    """Of those that were scored, 1 - max p, most certain first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds(Message):
+    """The learning curve so far; answer to RoundsRequest (`re`)."""
+
+    KIND: ClassVar[int] = 40
+    re: str
+    run: str
+    total: int
+    """Rounds of the run that are over; of many not all are in `rounds`."""
+    rounds: tuple[RoundLine, ...]
+    """By arm, then by round."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine(Message):
     """Telemetry: `level` is info, warning or error."""
 

@@ -18,11 +18,11 @@ import msgpack
 
 from protocol.envelope import PREFIX_SIZE
 from protocol.limits import MAX_ELEMENTS, RAW_FRAME_BYTES
-from protocol.messages import Member, Message, PeerAge
+from protocol.messages import Member, Message, PeerAge, RoundLine
 from protocol.schema import KINDS, layout
 
 PREFIX = struct.Struct("<2sBBBBHIIQI")
-NAMED = {cls.__name__: cls for cls in (Member, PeerAge)}
+NAMED = {cls.__name__: cls for cls in (Member, PeerAge, RoundLine)}
 WORDS = {"Status": ("train", "validate", "score"), "Action": ("answer", "skip", "undo", "revise", "cannot_tell")}
 ROOMS = ("", "digits/control", "@digits/honest", "digits/evolution", "other/control")
 CORPUS = 6

@@ -20,7 +20,7 @@ from protocol.limits import (
     MAX_TEXT_BYTES,
     RAW_FRAME_BYTES,
 )
-from protocol.messages import Member, PeerAge
+from protocol.messages import Member, PeerAge, RoundLine
 from protocol.schema import KINDS, layout
 from tests.unit.test_protocol_spec import section
 
@@ -40,6 +40,22 @@ LARGEST: dict[str, Any] = {
     "[u63]": (MAX_INTEGER,) * MAX_ELEMENTS,
     "[Member]": (Member(MAX_INTEGER, "n" * 63, "r" * 63),) * MAX_ELEMENTS,
     "[PeerAge]": (PeerAge("n" * 63, "r" * 63, 1.5),) * MAX_ELEMENTS,
+    "[RoundLine]": (
+        RoundLine(
+            MAX_INTEGER,
+            "a" * 256,
+            MAX_INTEGER,
+            MAX_INTEGER,
+            0.1,
+            0.1,
+            MAX_INTEGER,
+            "h" * 256,
+            0.1,
+            MAX_INTEGER,
+            (MAX_INTEGER,) * 10,
+        ),
+    )
+    * MAX_ELEMENTS,
     "[(str, u63)]": (("c" * MAX_STRING_BYTES, MAX_INTEGER),) * MAX_ELEMENTS,
 }
 

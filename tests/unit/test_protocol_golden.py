@@ -18,6 +18,8 @@ from protocol.messages import (
     Hello,
     Join,
     Message,
+    RoundLine,
+    Rounds,
     Status,
     Step,
     Welcome,
@@ -47,6 +49,12 @@ CASES: dict[str, tuple[Message, dict[str, Any]]] = {
     "candidates_raw": (
         Candidates("c1", "propose", np.full((2, 32768), 42, np.uint8), False),
         {"room": "digits/evolution", "session": 258, "sequence": 5},
+    ),
+    "rounds": (
+        Rounds(
+            "r1", "ab", 1, (RoundLine(0, "", 5, 10, 0.5, None, 600, "", 1.5, 200, (1, 0, 0, 0, 0, 0, 0, 0, 0, 300)),)
+        ),
+        {"room": "@digits/labeler-1", "session": 1, "sequence": 7},
     ),
 }
 

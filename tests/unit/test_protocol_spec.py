@@ -14,10 +14,11 @@ import protocol
 from active_learner.core.records import content_key
 from protocol import limits
 from protocol.errors import RefusalCode
-from protocol.messages import Action, Member, PeerAge, Status
+from protocol.messages import Action, Member, PeerAge, RoundLine, Status
 from protocol.schema import KINDS, layout
 from tests.unit.test_protocol_golden import golden_frames
 
+PARTS = (Member, PeerAge, RoundLine)
 SPEC = (Path(protocol.__file__).parent / "SPEC.md").read_text()
 
 
@@ -52,15 +53,15 @@ def test_the_kind_table_has_exactly_the_kinds_of_the_code() -> None:
     assert listed == {kind: spec_name(cls) for kind, cls in KINDS.items()}
 
 
-@pytest.mark.parametrize("cls", [*KINDS.values(), Member, PeerAge], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", [*KINDS.values(), *PARTS], ids=lambda cls: cls.__name__)
 def test_the_fields_of_a_kind_are_those_of_the_code_in_their_order(cls: type[Any]) -> None:
-    head = cls.__name__ if cls in (Member, PeerAge) else f"{cls.KIND} {spec_name(cls)}"
+    head = cls.__name__ if cls in PARTS else f"{cls.KIND} {spec_name(cls)}"
     listed = [(name.strip("| "), text) for name, text in field_tables()[head]]
     assert listed == [(name, kind.text) for name, kind in layout(cls).fields]
 
 
 def test_no_kind_is_described_that_the_code_does_not_have() -> None:
-    assert len(field_tables()) == len(KINDS) + 2
+    assert len(field_tables()) == len(KINDS) + len(PARTS)
 
 
 def test_the_limits_are_those_of_the_code() -> None:

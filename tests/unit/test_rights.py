@@ -43,7 +43,7 @@ def test_every_kind_may_be_said_by_somebody_and_kinds_of_the_broker_by_nobody() 
 
 
 def test_what_moves_weights_or_acknowledges_labels_is_the_trainer_s_alone() -> None:
-    alone = {22, 23, 25, 26, 29, 30, 32, 18, 38}
+    alone = {22, 23, 25, 26, 29, 30, 32, 18, 38, 40}
     for role, rights in {**TABLE, "own": OWN}.items():
         if role != "trainer":
             assert not (rights.in_rooms | rights.direct) & alone, role
@@ -67,7 +67,7 @@ def _kinds(text: str) -> set[int]:
 def test_a_role_of_the_user_s_own_is_a_stage_when_a_key_vouches_for_it() -> None:
     assert rights_of("front", keyed=True) == TABLE["evaluator"]
     assert rights_of("front", keyed=False) == OWN
-    assert rights_of("monitor", keyed=False) == TABLE["monitor"] == Rights(frozenset({34}), frozenset({34}), False)
+    assert rights_of("monitor", keyed=False) == TABLE["monitor"] == Rights(frozenset({34}), frozenset({34, 39}), False)
 
 
 # --- on a broker without keys -------------------------------------------------------------------------------------
