@@ -83,6 +83,11 @@ def read(path: Path) -> list[RoundMetrics]:
     return [by_round[number] for number in sorted(by_round)]
 
 
+def of(result: RoundResult) -> RoundMetrics:
+    """As it will be read from its line."""
+    return _checked(_fields(result))
+
+
 def labels_to(rounds: list[RoundMetrics], accuracy: float) -> int | None:
     """Labels of the first round that is at least that accurate; None: no round is."""
     reached = (one for one in rounds if one.accuracy is not None and one.accuracy >= accuracy and not one.held_back)

@@ -31,6 +31,7 @@ from active_learner.services.dead_letters import DeadLetters
 from active_learner.services.goals import Goals, result_line
 from active_learner.services.label_book import History, LabelBook
 from active_learner.services.pump import Surroundings
+from active_learner.services.rounds_told import RoundsTold
 from active_learner.services.run_files import RunFiles
 from active_learner.services.shell import Service, jitter, meet
 from active_learner.services.status_board import StatusBoard
@@ -169,19 +170,9 @@ class Trainer(Service):
         parts, config = self._parts, self._parts.config
         rooms = config.rooms
         outside = Surroundings(self._peer.send, self._note, self._spawn, self.fail)
-        settings = TrainingSettings(
-            run=history.run,
-            seed=config.seed,
-            epochs=config.trainer.epochs,
-            batch_size=config.trainer.batch_size,
-            loss=config.trainer.loss,
-            output=config.evaluator.output,
-            traininput=rooms.traininput,
-            trainoutput=rooms.trainoutput,
-        )
         self._training = TrainingShell(
             training,
-            settings,
+            self._settings(history.run),
             self._book,
             parts.load_loss or (lambda _: parts.loss),
             parts.held_out,
@@ -204,7 +195,21 @@ class Trainer(Service):
         dead_letters = DeadLetters(parts.run_dir / DEAD_LETTERS)
         dead_letters.open()
         shells = (self._asking, self._training)
-        self._ears = TrainerEars(config, self._peer, *shells, self._board, self.fail, dead_letters)
+        told = RoundsTold(history.run, self._results, parts.run_dir, self._book.run, self._spawn, self._peer.reply)
+        self._ears = TrainerEars(config, self._peer, *shells, self._board, self.fail, dead_letters, told.heard)
+
+    def _settings(self, run: str) -> TrainingSettings:
+        config = self._parts.config
+        return TrainingSettings(
+            run=run,
+            seed=config.seed,
+            epochs=config.trainer.epochs,
+            batch_size=config.trainer.batch_size,
+            loss=config.trainer.loss,
+            output=config.evaluator.output,
+            traininput=config.rooms.traininput,
+            trainoutput=config.rooms.trainoutput,
+        )
 
     def fail(self, error: BaseException) -> None:
         """And a message that made it fail twice is not heard a third time, by this process or the next."""

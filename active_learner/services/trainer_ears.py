@@ -30,6 +30,7 @@ from protocol.messages import (
     Message,
     Position,
     Promoted,
+    RoundsRequest,
     Scores,
     SourceEnded,
     Status,
@@ -56,13 +57,15 @@ class TrainerEars:
         board: StatusBoard,
         fail: Callable[[BaseException], None],
         dead_letters: DeadLetters | None = None,
+        rounds_wanted: Callable[[Received], None] = lambda received: None,
     ) -> None:
+        """`rounds_wanted`: somebody says ROUNDS_REQUEST."""
         self._rooms, self._stages = config.rooms, config.trainer.stages
         self._peer, self._asking, self._training, self._board, self._fail = peer, asking, training, board, fail
         self.counters: Counter[str] = Counter()
         self.also: Mapping[str, int] = {}
         """What others in this process count."""
-        self._dead_letters = dead_letters
+        self._dead_letters, self._rounds_wanted = dead_letters, rounds_wanted
         self._present: tuple[Message, str] | None = None
         self._dropped: dict[str, int] = {}
         first, last = {self._stages[0]}, {self._stages[-1]}
@@ -85,6 +88,9 @@ class TrainerEars:
         self._board.heard(received.session, _now())
         if isinstance(message, StatusRequest):
             self._peer.reply(received, self._board.report(message.id, _now(), self.all_counters()))
+            return
+        if isinstance(message, RoundsRequest):
+            self._rounds_wanted(received)
             return
         roles, hear = self._hears.get(type(message), (set(), None))
         if hear is None:

@@ -21,6 +21,7 @@ from active_learner.errors import StoreError, Unreachable
 from active_learner.peer import Peer, Received
 from active_learner.services.desk import TICK_S, answers_in_words, take_place
 from active_learner.services.metrics_port import Exposition
+from active_learner.services.rounds_view import RoundsView
 from active_learner.services.run_view import RunView
 from active_learner.services.shell import Service
 from active_learner.services.tally import tally_line
@@ -100,6 +101,7 @@ class WebLabeler(Service):
         self.streams = Streams()
         self.classes = spec.classes
         self._view = RunView()
+        self._rounds = RoundsView(peer, lambda line: self.streams.say("round", {"line": line}), clock)
         self._desks: dict[str, WebDesk] = {}
         self._said: set[str] = set()
         self._tallies = 0
@@ -139,6 +141,7 @@ class WebLabeler(Service):
         await asyncio.gather(*serving)
         if self._ticking is not None:
             self._ticking.cancel()
+        self._rounds.close()
         await self._peer.close()
         for desk in self._desks.values():
             await desk.desk.close()
@@ -210,6 +213,7 @@ class WebLabeler(Service):
     def _reported(self, report: StatusReport) -> None:
         self._view.reported(report, self._clock())
         self.streams.say("status", self._status())
+        self._rounds.reported(report)
 
     def _presence(self, room: str, member: Member, here: bool, why: str) -> None:
         if room == self._rooms[1]:
@@ -338,8 +342,8 @@ class WebLabeler(Service):
     def _status(self) -> Form:
         return self._view.form(self._clock(), self.times, self._trainer_here, self._ended)
 
-    async def rounds(self) -> list[Any]:
-        raise Problem(503, "The rounds cannot be told yet.")
+    async def rounds(self) -> Form:
+        return await self._rounds.form(self._trainer_here)
 
     def metrics(self) -> bytes:
         if self._exposition is None:

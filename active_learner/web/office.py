@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from active_learner.web.forms import Form, Verdict, Word
 from active_learner.web.streams import Streams
@@ -28,7 +28,7 @@ class Office(Protocol):
 
     async def status(self) -> Form: ...
 
-    async def rounds(self) -> list[Any]: ...
+    async def rounds(self) -> Form: ...
 
     def metrics(self) -> bytes: ...
 

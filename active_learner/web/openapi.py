@@ -156,13 +156,34 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Status": _said(ANYTHING, "all fields of the trainer's STATUS_REPORT, and what this process measured"),
-    "Round": _said(ANYTHING, "a line of metrics.jsonl"),
+    "Round": _object(
+        {
+            "round": WHOLE,
+            "arm": _said(TEXT, "empty: the run itself; control: the same start, samples asked at random"),
+            "labels": _said(WHOLE, "that it was trained on"),
+            "model_version": WHOLE,
+            "accuracy": _said(_or_null(NUMBER), "on the held-out samples, 0 to 1"),
+            "loss": _or_null(NUMBER),
+            "held_out": _said(_or_null(WHOLE), "samples behind the accuracy"),
+            "held_back": _said(TEXT, "why the model of the round before went on in its place; else empty"),
+            "at": _said(_or_null(NUMBER), "when it was over, seconds since 1970"),
+            "pool": _or_null(WHOLE),
+            "uncertainty": _said(_list(WHOLE), "scored samples by 1 - max p, in ten equal parts of 0 to 1"),
+        }
+    ),
+    "Rounds": _object(
+        {
+            "total": _said(WHOLE, "rounds of the run that are over"),
+            "rounds": _said(_list(_ref("Round")), "of many, 512 at equal distances, the first and the last among them"),
+            "control": _said(_list(_ref("Round")), "of the control arm; empty: there is none"),
+        }
+    ),
 }
 
 EVENTS = """Server-sent events, each with data in JSON and an id; `Last-Event-ID` goes on where a stream was cut.
 
 questions {}: fetch again. closed {question, why}. receipt {id, question, status, text}. status {...}: as /status.
-round {line}: a round has ended. trainer {here}. notice {level, text}. ended {text}: the run is over."""
+round {line}: a round is over. trainer {here}. notice {level, text}. ended {text}: the run is over."""
 
 
 def _json(schema: Schema) -> Schema:
@@ -212,7 +233,7 @@ PATHS: dict[str, Schema] = {
     "/api/v1/history": _get("The last decisions, newest first", _list(_ref("Decision"))),
     "/api/v1/queue": _get("What is asked, and by what rank", _ref("Queue")),
     "/api/v1/status": _get("Where the run stands", _ref("Status")),
-    "/api/v1/rounds": _get("All rounds so far", _list(_ref("Round")), 503),
+    "/api/v1/rounds": _get("The learning curve: all rounds so far", _ref("Rounds"), 503),
     "/api/v1/metrics": {
         "get": {
             "summary": "What this process counted, as Prometheus reads it",

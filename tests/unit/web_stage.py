@@ -20,7 +20,16 @@ from active_learner.transport.memory import MemoryBroker
 from active_learner.web.accounts import Accounts
 from active_learner.web.app import Page
 from active_learner.web.doorman import Doorman
-from protocol.messages import Answer, AnswerReceipt, Question, QuestionClosed
+from protocol.messages import (
+    Answer,
+    AnswerReceipt,
+    Question,
+    QuestionClosed,
+    RoundLine,
+    Rounds,
+    RoundsRequest,
+    StatusReport,
+)
 
 PATIENCE_S = 20.0
 TOKEN = "the token of the printed link"
@@ -33,6 +42,17 @@ def question(name: str, rank: int = 1) -> Question:
         id=name, key=name, features=np.arange(4, dtype=np.uint8), media="melody", classes=6, round=1, strategy="margin",
         score=0.5, rank=rank, model_version=3, stale=False, pool=200,
     )  # fmt: skip
+
+
+def line(number: int, arm: str = "", held_back: str = "") -> RoundLine:
+    bins = (4, 0, 0, 0, 0, 0, 0, 0, 0, 6)
+    return RoundLine(number, arm, 5 * number, 10 * number, 0.5, 1.5, 600, held_back, 1000.0 + number, 55, bins)
+
+
+def report(round_: int, training: str = "idle", labels: int = 0, run: str = "r") -> StatusReport:
+    return StatusReport(
+        "", 1, run, "asking", training, round_, 0, 0, 0, 0, 0, 55, 200, 3, 0, labels, 0, None, None, None, "", (), ()
+    )
 
 
 @dataclass
@@ -165,6 +185,18 @@ class Trainer:
             if isinstance(received.message, Answer):
                 self.last = received
                 return received.message
+
+    async def rounds_wanted(self) -> str:
+        """Waits for the question; its id."""
+        while True:
+            received = await asyncio.wait_for(self.heard.get(), PATIENCE_S)
+            if isinstance(received.message, RoundsRequest):
+                self.last = received
+                return received.message.id
+
+    async def tell_rounds(self, *lines: RoundLine, run: str = "r") -> None:
+        number = await self.rounds_wanted()
+        self.peer.reply(self.last, Rounds(number, run, sum(not one.arm for one in lines), lines))
 
     async def receive(self, status: str = "stored", text: str = "") -> Answer:
         answer = await self.answer()
