@@ -156,6 +156,7 @@ class FullScreen(Oracle):
     def _replay(self) -> None:
         shown = self.sitting.shown
         if self._player is not None and shown is not None:
+            self.sitting.look.plays += 1
             self._sound(self._player.play(shown.features))
 
     async def _silence(self) -> None:

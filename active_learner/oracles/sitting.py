@@ -6,9 +6,10 @@ list is answered as a question is.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from active_learner.core.records import SampleSpec
 from active_learner.oracles import screen
@@ -35,6 +36,14 @@ class Past:
     """sending, saved, aside, refused; "saved" only by a receipt."""
 
 
+@dataclass(slots=True)
+class Look:
+    """How long and how often something was seen and heard before it was decided."""
+
+    at: float
+    plays: int = 0
+
+
 class Leave(Exception):
     """The person wants to go."""
 
@@ -51,7 +60,7 @@ class Sitting:
         self.correcting: Past | None = None
         self.page, self.row, self.typed, self.why = "question", 0, "", False
         self.notices: deque[str] = deque(maxlen=NOTICES)
-        self._shown_at = -UNSEEN_S
+        self._look = self._second_look = Look(-UNSEEN_S)
         self._do: dict[str, Callable[[], Reply | None]] = {
             "skip": lambda: self._pass(Action.SKIP),
             "cannot_tell": lambda: self._pass(Action.CANNOT_TELL),
@@ -73,7 +82,7 @@ class Sitting:
         fresh = self.question is None or self.question.id != question.id
         self.question, self.waiting = question, waiting
         if fresh:
-            self._shown_at = self._now()
+            self._look = Look(self._now())
         return fresh
 
     def withdrawn(self) -> None:
@@ -95,10 +104,23 @@ class Sitting:
         """On the stage: the decision that is corrected, or the question."""
         return self.correcting.question if self.correcting is not None else self.question
 
+    @property
+    def look(self) -> Look:
+        """At what is shown."""
+        return self._second_look if self.correcting is not None else self._look
+
     # --- keys
 
     def pressed(self, key: str) -> Reply | None:
-        """The reply that the key makes. Raises: Leave."""
+        """The reply that the key makes, with how it came about. Raises: Leave."""
+        look = self.look
+        reply = self._pressed(key)
+        if reply is None or reply.action is Action.UNDO:
+            return reply
+        seen = {"shown_s": round(self._now() - look.at, 2), "plays": look.plays}
+        return replace(reply, circumstances=json.dumps(seen if look.plays else {"shown_s": seen["shown_s"]}))
+
+    def _pressed(self, key: str) -> Reply | None:
         if self.page == "find" and (len(key) == 1 or key in ("space", "backspace")):
             self.typed = self.typed[:-1] if key == "backspace" else self.typed + (" " if key == "space" else key)
             return None
@@ -115,7 +137,7 @@ class Sitting:
 
     def _decide(self, action: Action, value: int | None) -> Reply | None:
         question = self.question
-        if question is None or self._now() - self._shown_at < UNSEEN_S:
+        if question is None or self._now() - self._look.at < UNSEEN_S:
             return None
         if value is not None and value >= question.classes:
             self.notice(f"this question has no answer {value}: allowed are 0 to {question.classes - 1}")
@@ -175,6 +197,7 @@ class Sitting:
     def _take(self) -> Reply | None:
         if self.page == "history":
             self.correcting, self.page = self.past[self.row], "question"
+            self._second_look = Look(self._now())
         elif self.page == "find":
             return self._found()
         return None

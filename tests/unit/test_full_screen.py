@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,11 @@ MELODY = SampleSpec((128,), "uint8", 6, "melody")
 def question(id: str, features: Any = (1.0, 2.0), media: str = "table", classes: int = 3, **fields: Any) -> Question:
     given = {"round": 2, "strategy": "margin", "score": 0.5, "rank": 1, "model_version": 0, "stale": False, "pool": 200}
     return Question(id=id, key="", features=np.asarray(features), media=media, classes=classes, **(given | fields))
+
+
+def bare(reply: Reply | None) -> Reply | None:
+    """What was decided, without how it came about."""
+    return None if reply is None else replace(reply, circumstances="")
 
 
 class Desk:
@@ -86,7 +92,7 @@ class TestASitting:
             asking = await desk.asks(question("q1"), 4)
             await desk.shows("4 more waiting", "[0] cat  [1] cow  [2] dog", "1        2")
             await desk.presses("1")
-            assert await asking == Reply("q1", Action.ANSWER, 1)
+            assert bare(await asking) == Reply("q1", Action.ANSWER, 1)
             asking = await desk.asks(question("q2"), 3)
             await desk.shows("… sending   1 cow", "0 saved, 1 not saved yet")
             await desk.oracle.receipt(AnswerReceipt("a", "q1", "stored", ""))
@@ -94,16 +100,16 @@ class TestASitting:
             await desk.presses("up", "enter")
             await desk.shows("You said 1 cow. Another answer changes it; Esc keeps it.")
             await desk.presses("2")
-            assert await asking == Reply("q1", Action.REVISE, 2)
+            assert bare(await asking) == Reply("q1", Action.REVISE, 2)
             asking = await desk.asks(question("q2"), 3)
             await desk.presses("backspace")
-            assert await asking == Reply("q1", Action.UNDO, None)
+            assert bare(await asking) == Reply("q1", Action.UNDO, None)
             asking = await desk.asks(question("q1"), 4)
             await desk.presses("right")
-            assert await asking == Reply("q1", Action.SKIP, None)
+            assert bare(await asking) == Reply("q1", Action.SKIP, None)
             asking = await desk.asks(question("q2"), 3)
             await desk.presses("minus")
-            assert await asking == Reply("q2", Action.CANNOT_TELL, None)
+            assert bare(await asking) == Reply("q2", Action.CANNOT_TELL, None)
             resting = asyncio.create_task(desk.oracle.rest())
             await desk.shows("No question is open", "cannot tell")
             await desk.presses("q")
@@ -133,7 +139,7 @@ class TestASitting:
             await desk.presses("1")
             asking = await desk.asks(question("q2", (5.0, 6.0)))
             await desk.presses("2")
-            assert await asking == Reply("q2", Action.ANSWER, 2)
+            assert bare(await asking) == Reply("q2", Action.ANSWER, 2)
 
         at(Desk, scene)
 
@@ -158,7 +164,7 @@ class TestASitting:
             await desk.presses("backspace")
             await desk.shows("2  dog")
             await desk.presses("enter")
-            assert await asking == Reply("q1", Action.ANSWER, 2)
+            assert bare(await asking) == Reply("q1", Action.ANSWER, 2)
 
         at(Desk, scene)
 
@@ -173,7 +179,7 @@ class TestTheScreen:
                 shown = (await desk.shows(row, "? help  q leave")).split("\n")
                 assert (len(shown), max(map(len, shown))) == (lines, columns)
             await desk.presses("5")
-            assert await asking == Reply("q1", Action.ANSWER, 5)
+            assert bare(await asking) == Reply("q1", Action.ANSWER, 5)
 
         at(lambda: Desk(MELODY), scene)
 
@@ -188,7 +194,7 @@ class TestTheScreen:
             await desk.presses("pageup")
             await desk.shows("line 0 ")
             await desk.presses("0")
-            assert await asking == Reply("q1", Action.ANSWER, 0)
+            assert bare(await asking) == Reply("q1", Action.ANSWER, 0)
 
         at(Desk, scene)
 
@@ -200,7 +206,7 @@ class TestTheScreen:
             desk.oracle.notice(payload)
             await desk.oracle.receipt(AnswerReceipt("a", "q1", payload, payload))
             await desk.presses("1")
-            assert await asking == Reply("q1", Action.ANSWER, 1)
+            assert bare(await asking) == Reply("q1", Action.ANSWER, 1)
 
         at(Desk, scene)
 
@@ -211,7 +217,7 @@ class TestTheScreen:
             asking = await desk.asks(question("q1", classes=2))
             await desk.shows("[0] [red]a[/]  [1] b\\x1b[2J")
             await desk.presses("0")
-            assert await asking == Reply("q1", Action.ANSWER, 0)
+            assert bare(await asking) == Reply("q1", Action.ANSWER, 0)
 
         at(lambda: Desk(spec), scene)
 
@@ -227,7 +233,7 @@ class TestTheScreen:
                 if times == 1:
                     await desk.presses("space")
             await desk.presses("4")
-            assert await asking == Reply("q1", Action.ANSWER, 4)
+            assert bare(await asking) == Reply("q1", Action.ANSWER, 4)
 
         at(lambda: Desk(MELODY, play=command), scene)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,10 @@ class Person:
         self.now += 1
 
     def types(self, *keys: str) -> list[Reply]:
+        """What was decided, without how it came about."""
+        return [replace(reply, circumstances="") for reply in self.replies(*keys)]
+
+    def replies(self, *keys: str) -> list[Reply]:
         return [reply for key in keys if (reply := self.sitting.pressed(key)) is not None]
 
     def is_told(self, question: str, status: str = "stored", text: str = "") -> None:
@@ -72,6 +78,22 @@ class TestAnswering:
         assert person.types("1") == []
         person.now = UNSEEN_S
         assert person.types("1") == [Reply("q1", Action.ANSWER, 1)]
+
+    def test_how_long_it_was_seen_and_how_often_heard_goes_with_the_decision(self, person: Person) -> None:
+        person.asked("q1")
+        person.sitting.look.plays += 2
+        person.now += 0.504
+        (answer,) = person.replies("2")
+        assert json.loads(answer.circumstances) == {"shown_s": 1.5, "plays": 2}
+        person.asked("q2")
+        person.replies("up", "enter")
+        person.now += 3
+        (change,) = person.replies("1")
+        assert json.loads(change.circumstances) == {"shown_s": 3.0}
+        (skip,) = person.replies("right")
+        assert json.loads(skip.circumstances) == {"shown_s": 4.0}
+        (undo,) = person.replies("backspace")
+        assert undo == Reply("q2", Action.UNDO, None)
 
     def test_the_same_question_put_again_does_not_start_that_time_anew(self, person: Person) -> None:
         person.asked("q1")
