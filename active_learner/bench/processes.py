@@ -48,7 +48,7 @@ def broker_process() -> Iterator[tuple[int, int]]:
     command = [*PROGRAM, "broker", "digits", "--set", f"broker.address=tcp://127.0.0.1:{port}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with _until_ended(process):
-        _wait_for_port(port)
+        wait_for_port(port)
         yield port, process.pid
 
 
@@ -69,7 +69,7 @@ def c_proxy() -> Iterator[tuple[int, ...]]:
     """libzmq's own relay: nothing in Python touches a message."""
     ports = free_port(), free_port()
     with _service(_run_proxy, *ports):
-        _wait_for_port(ports[1])
+        wait_for_port(ports[1])
         yield ports
 
 
@@ -77,7 +77,7 @@ def c_proxy() -> Iterator[tuple[int, ...]]:
 def swergio_server() -> Iterator[tuple[int, ...]]:
     port = free_port()
     with _service(_run_swergio, port):
-        _wait_for_port(port)
+        wait_for_port(port)
         yield (port,)
 
 
@@ -136,7 +136,7 @@ def _until_ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
         process.wait()
 
 
-def _wait_for_port(port: int) -> None:
+def wait_for_port(port: int) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):

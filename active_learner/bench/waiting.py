@@ -1,5 +1,5 @@
 """How long a person waits for the machine: a trainer that trains without pause, a pool of 10,000 samples, real processes, and a
-labeler that answers as fast as it gets receipts. What a page adds is not in it.
+labeler that answers as fast as it gets receipts. What a page adds is in waiting_page.py.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ async def measured(answers: int = ANSWERS, pool: int = POOL) -> Waits:
         with programs(config, ("broker", "serve", "evaluator", "source")):
             read = json.loads(config.read_text(encoding="utf-8"))
             waits = await QuickLabeler(read["name"], read["broker"]["address"], taught, answers).run()
-        waits.rounds, waits.training = _trained(folder / "run" / "metrics.jsonl", waits)
+        waits.rounds, waits.training = trained(folder / "run" / "metrics.jsonl", waits.begun, waits.ended)
         return waits
 
 
@@ -98,11 +98,12 @@ def taught(samples: Any) -> Any:
     return np.argmax(np.asarray(samples).reshape(-1, FEATURES) @ weights, axis=1)
 
 
-def _trained(metrics: Path, waits: Waits) -> tuple[int, float]:
+def trained(metrics: Path, begun: float, ended: float) -> tuple[int, float]:
     """Rounds that were over between the first answer and the last, and their share of the time until the last of them."""
-    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    during = [line for line in lines if waits.begun <= line["at"] <= waits.ended]
-    return len(during), sum(line["seconds"] for line in during) / (during[-1]["at"] - waits.begun) if during else 0.0
+    written = metrics.read_text(encoding="utf-8") if metrics.exists() else ""
+    lines = [json.loads(line) for line in written.splitlines()]
+    during = [line for line in lines if begun <= line["at"] <= ended]
+    return len(during), sum(line["seconds"] for line in during) / (during[-1]["at"] - begun) if during else 0.0
 
 
 def _row(number: int, one: Waits) -> tuple[str, ...]:

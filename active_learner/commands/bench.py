@@ -19,6 +19,10 @@ QUICK = ("start", "relay", "roundtrip", "step")
 NAMES = (*QUICK, "slow", "demo", "breeding", "listener", "recovery", "waiting", "all")
 
 
+PARTS = {"all": QUICK, "waiting": ("waiting", "waiting_page")}
+"""What consists of several; any other is one module."""
+
+
 @click.command("bench")
 @click.argument("name", type=click.Choice(NAMES))
 @click.option("--seeds", type=click.IntRange(1, 1000), default=10, show_default=True, help="Of `demo`.")
@@ -31,14 +35,14 @@ def command(name: str, seeds: int, rounds: int | None, json_file: Path | None) -
     step over the wire, in process, and by swergio. slow: what members that do not read cost the others. demo: labels to
     90 % on digits, asked by margin and at random. breeding: generations a second of the evolution, and of DEAP when it is
     installed. listener: what the simulated listener rates, and how well it is learned. recovery: from kill -9 to the next
-    useful message, each process; --rounds: kills of each. waiting: what a labeler waits for while the trainer trains without
-    pause, with a pool of 10,000. all: the first four. A missed goal does not change the exit code.
+    useful message, each process; --rounds: kills of each. waiting: what a labeler, and a person at the page in a real Chromium (extra
+    browser), wait for while the trainer trains without pause, with a pool of 10,000. all: the first four. A missed goal does not change the exit code.
     """
     from active_learner.bench import facts
 
     outcomes = []
     begun = time.monotonic()
-    for one in QUICK if name == "all" else (name,):
+    for one in PARTS.get(name, (name,)):
         outcome = _demo(seeds) if one == "demo" else _measured(one, rounds)
         click.echo(f"{outcome.table()}\n")
         outcomes.append(outcome)

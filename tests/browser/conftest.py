@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser import chromium
+from active_learner.bench import chromium
 
 pytest.importorskip("playwright", reason="the extra browser is not installed: pip install -e '.[browser]'")
 

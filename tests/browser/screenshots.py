@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.browser import chromium
+from active_learner.bench import chromium
 from tests.browser.desk import Desk, melodies
 from tests.browser.facts import ROUNDS, STATUS
 

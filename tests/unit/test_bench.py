@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from active_learner.bench import demo, facts, load, slow, step, step_task, waiting
+from active_learner.bench import chromium, demo, facts, load, slow, step, step_task, waiting, waiting_page
 from active_learner.bench.arms import Arm, run_command
 from active_learner.bench.outcome import NO_SWERGIO, Goal, Outcome, times
 from active_learner.bench.quick_labeler import Waits
@@ -160,3 +160,28 @@ def test_goals_of_waiting_are_of_the_worst_run() -> None:
         "MISSED  receipt p99 under 50 ms: 60.0 ms",
         "MISSED  training without pause: 50% of the time",
     ]
+
+
+def sitting(
+    next_ms: float = 20.0, saved_ms: float = 40.0, missing: int = 0, training: float = 0.9
+) -> waiting_page.Sitting:
+    return waiting_page.Sitting((10.0,) * 97 + (next_ms,) * 3, (saved_ms,) * 100, missing, 25.0, 10, training)
+
+
+def test_goals_of_the_page_are_of_the_worst_sitting() -> None:
+    assert [goal.met for goal in waiting_page.goals([sitting(), sitting()])] == [True] * 5
+    told = [goal.told() for goal in waiting_page.goals([sitting(), sitting(120.0, 55.0, 1, 0.5)])]
+    assert told == [
+        "met     key press to next question, p50 under 30 ms: 10.0 ms",
+        "MISSED  key press to next question, p99 under 100 ms: 120.0 ms",
+        "MISSED  the next question is always there: missing 1 times in 200",
+        "MISSED  key press to durable receipt, p99 under 50 ms: 55.0 ms",
+        "MISSED  training without pause: 50% of the time",
+    ]
+
+
+def test_a_page_that_cannot_be_measured_has_not_met_its_goal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chromium, "find", lambda: None)
+    (goal,) = waiting_page.bench().goals
+    assert not goal.met
+    assert "NOT MEASURED" in goal.measured

@@ -1,4 +1,4 @@
-"""Which browser the pages are tried in. Knows names and places; starts nothing."""
+"""Which browser the pages are tried and measured in. Knows names and places; starts nothing."""
 
 from __future__ import annotations
 
