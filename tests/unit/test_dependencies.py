@@ -11,7 +11,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-OPTIONAL = {"swergio": "bench", "deap": "", "pyarrow": "parquet", "textual": "tui"}
+OPTIONAL = {"swergio": "bench", "deap": "", "pyarrow": "parquet", "textual": "tui", "playwright": "browser"}
 """Import -> the extra that brings it; "": looked for, and done without."""
 
 
