@@ -98,6 +98,7 @@ async def _run(service: Service, also: str) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, service.finish)
+    gc.enable()  # cli.main imported without
     try:
         starting = asyncio.ensure_future(service.start())
         either: set[asyncio.Future[Any]] = {starting, service.done}
