@@ -8,7 +8,6 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from active_learner.config import loading
 from active_learner.peer import Peer
 from protocol.messages import StatusReport, StatusRequest
 from tests.integration.up_process import COMMAND, ROOT, environment
+from tests.ports import free_address
 
 PATIENCE_S = 100.0
 """For whatever a test waits: machines that run tests are slow and busy."""
@@ -180,13 +180,6 @@ class Hand:
         except TimeoutError:
             pass
         raise AssertionError(f"never so; the last report: {last}")
-
-
-def free_address() -> str:
-    """On this machine, at a port that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
 
 
 class Gate:

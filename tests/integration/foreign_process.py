@@ -3,7 +3,6 @@
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,12 +13,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PEER = str(ROOT / "tests" / "foreign_peer.py")
 DEADLINE = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Process:

@@ -22,6 +22,7 @@ from protocol.envelope import KIND_OFFSET
 from protocol.errors import MessageTooLarge
 from protocol.messages import Candidates, Control, Hello, Join, Joined, Member, Message, Refused, Welcome
 from tests.broker_process import Process, broker, peer
+from tests.ports import free_address
 
 pytestmark = pytest.mark.integration
 
@@ -340,7 +341,7 @@ def test_row_21_endless_parts_take_bounded_memory_and_the_peers_go_on(
                         stack.enter_context(broker(address, str(config)))
                     await echo(asker, "honest", "after")
 
-    with broker("tcp://127.0.0.1:0", str(config)) as (started, address):
+    with broker(free_address(), str(config)) as (started, address):
         asyncio.run(asyncio.wait_for(story(address, started), 60))
 
 

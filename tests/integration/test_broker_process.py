@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.broker_process import ROOT, broker, process
+from tests.ports import free_address
 
 pytestmark = pytest.mark.integration
 
@@ -127,7 +128,7 @@ def test_it_ends_when_the_launcher_s_pipe_closes() -> None:
 
 
 def test_a_second_process_gets_the_port_at_once_after_a_kill() -> None:
-    with broker() as (started, address):
+    with broker(free_address()) as (started, address):
         started.end(signal.SIGKILL)
         with broker(address) as (_, again):
             assert again == address

@@ -12,6 +12,7 @@ import pytest
 from active_learner.peer import Peer, Received
 from protocol.messages import Control, Member, StatusReport, StatusRequest
 from tests.broker_process import broker
+from tests.ports import free_address
 
 pytestmark = pytest.mark.integration
 
@@ -80,7 +81,7 @@ def is_answer(received: Received, number: str) -> bool:
 
 def test_row_01_requests_survive_a_broker_that_is_killed_twice() -> None:
     with ExitStack() as stack:
-        running, address = stack.enter_context(broker())
+        running, address = stack.enter_context(broker(free_address()))
         brokers = [running]
 
         def restart() -> None:
@@ -116,7 +117,7 @@ def seen(peer: Peer) -> list[Member]:
 
 def test_idle_peers_rejoin_within_two_seconds_of_the_broker_being_ready() -> None:
     with ExitStack() as stack:
-        running, address = stack.enter_context(broker())
+        running, address = stack.enter_context(broker(free_address()))
 
         def restart() -> None:
             running.end(signal.SIGKILL)

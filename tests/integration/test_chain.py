@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import nn
 from active_learner.peer import Peer
 from protocol.messages import StatusReport
 from tests.integration.up_process import Up, call, descendants
+from tests.ports import free_address
 from tests.reference import digest, hashed, trained
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -33,9 +33,7 @@ Parts = Callable[[], list[Any]]
 @pytest.fixture(autouse=True)
 def address(monkeypatch: pytest.MonkeyPatch) -> str:
     """Tests that run at once must not meet at the default port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        found = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    found = free_address()
     monkeypatch.setenv("ACTIVE_LEARNER__BROKER__ADDRESS", found)
     return found
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from active_learner.examples.torch_networks import digits
 from active_learner.peer import Peer
 from protocol.messages import StatusReport
 from tests.integration.up_process import Up, call, environment
+from tests.ports import free_address
 from tests.reference import digest, trained
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -36,9 +36,7 @@ STEPS = 40 * 3 + 40 * 4
 @pytest.fixture(autouse=True)
 def address(monkeypatch: pytest.MonkeyPatch) -> str:
     """Tests that run at once must not meet at the default port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        found = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    found = free_address()
     monkeypatch.setenv("ACTIVE_LEARNER__BROKER__ADDRESS", found)
     return found
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.integration.foreign_process import PEER, Process, Processes, free_port
+from tests.integration.foreign_process import PEER, Process, Processes
+from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -31,6 +31,7 @@ from protocol.codec import encode
 from protocol.envelope import pack
 from protocol.messages import Candidates, Control, Hello, Member
 from tests.broker_process import ROOT, Process, broker
+from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -406,7 +407,7 @@ def watch_command_lines(found: set[str], stop: threading.Event) -> None:
 def test_no_secret_shows_in_any_output_of_a_run(tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text(
-        "extends: digits\nbroker: {keys: on, address: 'tcp://127.0.0.1:0'}\n".replace(":0'", f":{_free_port()}'")
+        "extends: digits\nbroker: {keys: on, address: 'tcp://127.0.0.1:0'}\n".replace(":0'", f":{free_port()}'")
         + "source: {kind: dataset, path: digits, limit: 300}\n"
     )
     seen: set[str] = set()
@@ -439,12 +440,6 @@ def test_no_secret_shows_in_any_output_of_a_run(tmp_path: Path) -> None:
     assert any("resolved" in str(path) for path in tmp_path.rglob("*"))
     leaks = [text[:200] for text in outputs for secret in secrets if secret in text]
     assert not leaks
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_rotated_key_is_taken_up_by_who_runs_before_the_old_one_ends(folder: KeyFolder) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from active_learner.config.loading import RESOLVED
-from tests.integration.by_hand import Hand, free_address
+from tests.integration.by_hand import Hand
 from tests.integration.gated_run import HERE, ROUNDS, by_hand
 from tests.integration.test_gated_promotion import GATED, started
 from tests.integration.up_process import call
+from tests.ports import free_address
 
 __all__ = ["by_hand"]
 

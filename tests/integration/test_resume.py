@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from active_learner.losses import load_loss
-from tests.integration.by_hand import free_address
 from tests.integration.up_process import call
+from tests.ports import free_address
 from tests.reference import digest, trained
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]

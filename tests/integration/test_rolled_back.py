@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.by_hand import free_address
 from tests.integration.up_process import call
+from tests.ports import free_address
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.by_hand import Hand, free_address, result
+from tests.integration.by_hand import Hand, result
 from tests.integration.up_process import call
+from tests.ports import free_address
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

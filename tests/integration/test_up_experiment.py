@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.up_process import COMMAND, Up, call, descendants, environment, wait_until_gone
+from tests.ports import free_address
 
 pytestmark = pytest.mark.integration
 
@@ -23,9 +24,7 @@ QUICK = ("--set", "trainer.epochs=1", "--set", "validation.limit=50", "--set", "
 @pytest.fixture(autouse=True)
 def _own_port(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that run at once must not meet at the default port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("ACTIVE_LEARNER__BROKER__ADDRESS", f"tcp://127.0.0.1:{probe.getsockname()[1]}")
+    monkeypatch.setenv("ACTIVE_LEARNER__BROKER__ADDRESS", free_address())
 
 
 @contextlib.contextmanager

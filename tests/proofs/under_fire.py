@@ -21,7 +21,7 @@ from active_learner.losses import load_loss
 from active_learner.results.metrics import METRICS_FILE
 from active_learner.services.chaos import Account
 from active_learner.services.fire import HISTORY_FILE, RARE, Burning, Fire
-from active_learner.services.plan import free_address
+from tests.ports import free_address
 from tests.proofs import parts
 from tests.proofs.base import Say, Tally
 from tests.reference import digest, trained
