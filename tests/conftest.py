@@ -1,4 +1,4 @@
-"""One torch thread, and a ledger of the transition tables: which rows were run, printed at the end.
+"""One torch thread, and two things printed at the end: which rows of the transition tables were run, and what the proofs found.
 
 `--require-every-row` (what `make check` passes) fails the run when a row of a table was never hit.
 """
@@ -14,6 +14,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 
 from active_learner.core.machine import Machine
+
+PROOFS_S = 480
+"""What all short proofs may take of a test run on two cores."""
 
 HITS: Counter[tuple[str, str, str]] = Counter()
 
@@ -73,9 +76,21 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    _tell_proofs(terminalreporter)
     if not terminalreporter.config.getoption("--require-every-row"):
         return
     for name, (total, missing) in _missing().items():
         terminalreporter.write_line(f"rows of {name}: {total - len(missing)} of {total} hit")
         for phase, trigger in missing:
             terminalreporter.write_line(f"  never hit: {phase}: {trigger}", red=True)
+
+
+def _tell_proofs(terminalreporter: pytest.TerminalReporter) -> None:
+    """What each proof found, and the seconds of all: one after another, though two may have run at once."""
+    ended = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    proofs = [(report, words) for report in ended for name, words in report.user_properties if name == "proof"]
+    for report, words in proofs:
+        terminalreporter.write_line(f"{words}\n  {report.duration:.0f} s")
+    if proofs:
+        seconds = sum(report.duration for report, _ in proofs)
+        terminalreporter.write_line(f"proofs: {seconds:.0f} s, of {PROOFS_S} that they may take")

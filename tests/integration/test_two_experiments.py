@@ -13,7 +13,7 @@ from tests.integration.by_hand import Hand, result
 from tests.integration.up_process import call
 from tests.ports import free_address
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.xdist_group("two_experiments")]
 
 CONFIGS = ("digits", "digits-small-batch")
 SETS = ("trainer.epochs=2", "validation.limit=50")
