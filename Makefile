@@ -13,6 +13,8 @@ READY := $(VENV)/.installed
 BENCH_READY := $(VENV)/.installed-bench
 BROWSER_READY := $(VENV)/.installed-browser
 FAST_TESTS = $(wildcard tests/unit tests/contracts tests/property tests/test_*.py)
+# Two at a time, on any machine: each starts up to six processes, and half a gigabyte each is what the largest takes.
+TWO := -n 2 --dist loadgroup
 # One thread each: the same bits everywhere, and two processes on two cores do not fight.
 export OMP_NUM_THREADS ?= 1
 
@@ -52,12 +54,13 @@ demo: $(READY) ## digits: asking by uncertainty against asking at random; ends b
 run-broker: $(READY) ## only the broker, for processes started by hand
 	$(BIN)/active-learner broker $(ARGS)
 
-test: $(READY) ## all tests but those of the pages: on all cores those that start no process, then one at a time those that do
+test: $(BROWSER_READY) ## all tests: on all cores those that start no process, two at a time those that do, then the pages
 	$(BIN)/python -m pytest -m "not integration" --ignore=tests/browser --require-every-row -n auto $(ARGS)
-	$(BIN)/python -m pytest -m integration --ignore=tests/browser $(ARGS)
+	$(BIN)/python -m pytest -m integration --ignore=tests/browser $(TWO) $(ARGS)
+	$(BIN)/python -m pytest -m browser -rs $(TWO) tests/browser $(ARGS)
 
 test-browser: $(BROWSER_READY) ## the pages in a real Chromium
-	$(BIN)/python -m pytest -m browser -rs tests/browser $(ARGS)
+	$(BIN)/python -m pytest -m browser -rs $(TWO) tests/browser $(ARGS)
 
 check: $(READY) ## format, lint, types, security, layers, and all tests that start no process
 	$(BIN)/ruff format --check .
@@ -67,7 +70,7 @@ check: $(READY) ## format, lint, types, security, layers, and all tests that sta
 	$(BIN)/python -m pytest -m "not integration" --require-every-row -n 2 $(FAST_TESTS) $(ARGS)
 
 integration: $(READY) ## tests that start real processes
-	$(BIN)/python -m pytest -m integration tests/integration $(ARGS)
+	$(BIN)/python -m pytest -m integration $(TWO) tests/integration $(ARGS)
 
 bench: $(BENCH_READY) ## measure relay, round trip and training step
 	$(BIN)/active-learner bench $(or $(ARGS),all)

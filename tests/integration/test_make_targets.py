@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,44 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert "\nmake test\n" in script
     assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def ci_run(folder: Path, there: set[str], user: int) -> tuple[int, list[str]]:
+    """The exit code of .ci/run, and the commands that it called, on a machine that has only the commands `there`."""
+    commands = folder / "bin"
+    commands.mkdir()
+    calls = folder / "calls"
+    says = f'#!/bin/sh\necho "$(basename "$0") $* $ACTIVE_LEARNER_BROWSER" >> {calls}\n'
+    for name in there:
+        (commands / name).write_text(says + ('shift\nexec "$@"\n' if name == "sudo" else ""), encoding="utf-8")
+    (commands / "id").write_text(f"#!/bin/sh\necho {user}\n", encoding="utf-8")
+    for command in commands.iterdir():
+        command.chmod(0o755)
+    for name in ("basename", "dirname", "sh"):
+        (commands / name).symlink_to(str(shutil.which(name)))
+    (folder / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", folder / ".ci")
+    done = subprocess.run([folder / ".ci" / "run"], env={"PATH": str(commands)}, capture_output=True, check=False)
+    return done.returncode, [" ".join(line.split()[:-1]) for line in calls.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(("user", "before"), [(0, []), (1000, ["sudo -n apt-get"])])
+def test_ci_installs_what_is_missing_and_nothing_else(user: int, before: list[str], tmp_path: Path) -> None:
+    code, called = ci_run(tmp_path, {"make", "apt-get", "sudo"}, user)
+    assert code == 0
+    assert [call for call in called if call.startswith("apt-get")] == [
+        "apt-get update -q",
+        "apt-get install -q -y --no-install-recommends python3-venv chromium",
+    ]
+    assert {call[: len("sudo -n apt-get")] for call in called if call.startswith("sudo")} == {*before}
+    assert called[-1] == "make test"
+
+
+def test_ci_installs_nothing_where_all_is_there(tmp_path: Path) -> None:
+    code, called = ci_run(tmp_path, {"make", "python3", "chromium"}, 0)
+    assert (code, called[-1]) == (0, "make test")
+
+
+def test_ci_names_the_browser_so_that_a_missing_one_fails(tmp_path: Path) -> None:
+    ci_run(tmp_path, {"make", "python3", "chromium"}, 0)
+    assert (tmp_path / "calls").read_text(encoding="utf-8").splitlines()[-1] == "make test chromium"
