@@ -17,6 +17,7 @@ from types import TracebackType
 from active_learner import __version__
 from active_learner.core import session_events as machine
 from active_learner.core.admission import FIRST_ROOM_KIND
+from active_learner.core.gaps import Gaps
 from active_learner.core.keys import Keys
 from active_learner.core.resends import Resends
 from active_learner.core.session import Session
@@ -112,7 +113,7 @@ class Peer:
         self._qualified: dict[str, str] = {}
         self._plain: dict[str, str] = {}
         self._members: dict[int, Member] = {}
-        self._numbers: dict[tuple[int, int], int] = {}
+        self._gaps = Gaps()
         self._unread: deque[Received] = deque()
         self._arrived = asyncio.Event()
         self._changed = asyncio.Event()
@@ -293,7 +294,8 @@ class Peer:
             room = "" if envelope.room.startswith("@") else self._plain.get(envelope.room, envelope.room)
             received = Received(message, room, envelope.session, self._members.get(envelope.session))
             if isinstance(message, NUMBERED):
-                self._count_gap(envelope, message.number)
+                if missed := self._gaps.missed(envelope.session, envelope.kind, message.number):
+                    self._counters["gaps"] += missed
             if not (self._asked and self._answered(received)):
                 self._hand_over(received)
 
@@ -313,13 +315,6 @@ class Peer:
             self._counters["dropped"] += 1
         self._unread.append(received)
         self._arrived.set()
-
-    def _count_gap(self, envelope: Envelope, number: int) -> None:
-        key = (envelope.session, envelope.kind)
-        missed = number - self._numbers.get(key, number - 1) - 1
-        self._numbers[key] = number
-        if missed > 0:
-            self._counters["gaps"] += missed
 
     def _session_kind(self, envelope: Envelope, message: Message) -> None:
         if isinstance(message, Undelivered):
@@ -389,8 +384,7 @@ class Peer:
     def _count_members(self) -> None:
         """Those that we share a room with; who shares none any more is forgotten."""
         self._members = {number: one for members in self._session.rooms.values() for number, one in members.items()}
-        for key in [key for key in self._numbers if key[0] not in self._members]:
-            del self._numbers[key]
+        self._gaps.forget(self._members)
 
 
 def _fail(
