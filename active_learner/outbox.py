@@ -19,8 +19,10 @@ from pathlib import Path
 from types import TracebackType
 
 from active_learner.core.answering import MAX_UNSENT, REFUSED
+from active_learner.core.holding import AHEAD
 from active_learner.core.unsent import RESEND_S
 from active_learner.durable.kept_answers import FULL, REMEMBERED, KeptAnswers
+from active_learner.leases import Leases
 from active_learner.peer import Peer, Received
 from protocol.messages import Action, Answer, AnswerReceipt
 
@@ -34,15 +36,27 @@ class Outbox:
     """What one annotator has answered. Killed at any moment, the next Outbox on the same file says again what had no receipt,
     with the same ids, as soon as it is entered.
 
-    One process uses a file at a time. Answers to one question are said one after the other, so that none overtakes another.
+    It keeps the leases of its annotator too, so that a trainer asks it: from when it is entered until it is left, when they are
+    given back. One process uses a file at a time. Answers to one question are said one after the other, so that none overtakes another.
     """
 
-    def __init__(self, peer: Peer, path: str | Path, annotator: str, max_unsent: int = MAX_UNSENT) -> None:
-        """`max_unsent`: with so many answers without receipt `put` waits. Raises: StoreLocked, WrongStore, StoreError."""
+    def __init__(
+        self,
+        peer: Peer,
+        path: str | Path,
+        annotator: str,
+        max_unsent: int = MAX_UNSENT,
+        *,
+        ahead: int = AHEAD,
+        room: str = "user",
+    ) -> None:
+        """`max_unsent`: with so many answers without receipt `put` waits. `ahead`: questions to hold at a time; 0: leases are not
+        its matter. `room`: where trainers are seen. Raises: StoreLocked, WrongStore, StoreError."""
         self._peer, self._annotator = peer, annotator
         self._file = KeptAnswers(Path(path))
         self._thread = ThreadPoolExecutor(1, "outbox")
         self._max_unsent = max_unsent
+        self._leases = Leases(peer, annotator, ahead, room)
         self._order = asyncio.Lock()
         self._last: dict[str, tuple[Answer, str]] = {}
         self._unsent: dict[str, tuple[Answer, Receipt]] = {}
@@ -55,10 +69,12 @@ class Outbox:
             if not status:
                 self._say(answer)
         self._of_before = {question for question, (_, status) in self._last.items() if status}
+        self._leases.begin()
         return self
 
     async def __aexit__(self, t: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
         """What has no receipt stays in the file; `drain` before this waits for it."""
+        self._leases.end()
         receipts = [receipt for _, receipt in self._unsent.values()]
         for receipt in receipts:
             receipt.cancel()
@@ -72,10 +88,14 @@ class Outbox:
         return [answer for answer, _ in self._unsent.values()]
 
     def wants(self, question: str) -> bool:
-        """It is not answered yet, or the answer was taken back or refused: a question comes again until it is closed."""
+        """It is not answered yet, or the answer was taken back or refused: a question comes again until it is closed. What is
+        wanted is held until it is answered."""
         answer, status = self._last.get(question, (None, ""))
         taken_back = answer is None or answer.action is Action.UNDO
-        return taken_back or status in REFUSED or question in self._of_before
+        is_wanted = taken_back or status in REFUSED or question in self._of_before
+        if is_wanted:
+            self._leases.has(question)
+        return is_wanted
 
     async def put(self, question: str, value: int | None, action: Action = Action.ANSWER) -> Receipt:
         """Returns when the answer is on the disk; await what it returns for the receipt. `value`: None for SKIP and UNDO. A
@@ -116,6 +136,7 @@ class Outbox:
         self._last[answer.question] = (answer, "")
         self._of_before.discard(answer.question)
         self._unsent[answer.id] = (answer, receipt)
+        self._leases.decides(answer.question)
         return receipt
 
     async def _deliver(self, answer: Answer, before: list[Receipt]) -> AnswerReceipt:
@@ -135,6 +156,7 @@ class Outbox:
         assert isinstance(receipt, AnswerReceipt)
         await self._on_disk(lambda: self._file.settle(answer.id, receipt.status))
         del self._unsent[answer.id]
+        self._leases.settles(answer.question)
         if self._last[answer.question][0].id == answer.id:
             self._last[answer.question] = (answer, receipt.status)
         self._trim()

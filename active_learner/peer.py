@@ -69,6 +69,8 @@ class Peer:
 
     on_message: Callable[[Received], None] | None = None
     """Set: every message is handed to it in the event loop's thread, at once (the services use this). None: iterate."""
+    listeners: list[Callable[[Received], None]]
+    """Told every message too, before it is handed over (an Outbox hears LEASED so)."""
     on_presence: Callable[[str, Member, bool, str], None] | None = None
     """room, member, here, why. Called with here=True for those found in a room when it is joined (again) too, and with
     here=False for all when the broker is lost."""
@@ -114,6 +116,7 @@ class Peer:
         self._plain: dict[str, str] = {}
         self._members: dict[int, Member] = {}
         self._gaps = Gaps()
+        self.listeners = []
         self._unread: deque[Received] = deque()
         self._arrived = asyncio.Event()
         self._changed = asyncio.Event()
@@ -294,8 +297,8 @@ class Peer:
             room = "" if envelope.room.startswith("@") else self._plain.get(envelope.room, envelope.room)
             received = Received(message, room, envelope.session, self._members.get(envelope.session))
             if isinstance(message, NUMBERED):
-                if missed := self._gaps.missed(envelope.session, envelope.kind, message.number):
-                    self._counters["gaps"] += missed
+                missed = self._gaps.missed(envelope.session, envelope.kind, message.number)
+                self._counters.update({"gaps": missed} if missed else {})
             if not (self._asked and self._answered(received)):
                 self._hand_over(received)
 
@@ -307,6 +310,8 @@ class Peer:
         return False
 
     def _hand_over(self, received: Received) -> None:
+        for listener in self.listeners:
+            listener(received)
         if self.on_message is not None:
             self.on_message(received)
             return

@@ -32,6 +32,7 @@ from active_learner.core.answering_events import (
     ReceiptArrived,
     Replied,
     Rest,
+    SayLease,
     Tell,
     Tick,
     TrainerGone,
@@ -52,9 +53,9 @@ MAX_UNSENT = 1000
 """Answers without receipt above which nothing more is asked: an hour of a quick person's work while the trainer is away, and
 less than 4 MiB (an answer takes 3 KB at most, by the limits of its strings)."""
 
-REFUSED = frozenset({"bad_value", "conflict"})
-"""After these the question is asked again when the trainer still asks it. A conflict that leaves it open means that an
-earlier process of the same annotator skipped it or took its answer back: the new answer gets the next revision."""
+REFUSED = frozenset({"bad_value", "conflict", "surplus"})
+"""After these the question is asked again when the trainer still asks it, and the new answer gets the next revision. After a
+conflict an earlier process of this annotator skipped it or took its answer back; after `surplus` others took theirs back."""
 
 NOT_LEASED = "it is not leased to you any more"
 
@@ -275,11 +276,11 @@ class Answering(Machine[Event, Command]):
     # --- leases
 
     def _say_lease(self, at: float) -> list[Command]:
-        return [*self.holding.say(self._open, self._unsent.questions(), at)]
+        return [SayLease(lease) for lease in self.holding.say(self._open, self._unsent.questions(), at)]
 
     def _hear_leased(self, event: LeasedArrived) -> list[Command]:
         self._open.drop(self._open.outside(event.leased.holds))
-        self.holding.leased(event.leased.seconds, event.at)
+        self.holding.leased(event.leased.holds, event.leased.seconds, event.at)
         return []
 
     def _lose_asked(self, event: LeasedArrived) -> list[Command]:
@@ -385,7 +386,7 @@ class Answering(Machine[Event, Command]):
 
     def _send_due(self, event: Tick) -> list[Command]:
         leases = self.holding.say_due(self._open, self._unsent.questions(), event.at)
-        return [*self._unsent.say_due(event.at), *leases]
+        return [*self._unsent.say_due(event.at), *map(SayLease, leases)]
 
     def _leave(self, event: Left) -> list[Command]:
         self.phase, self._asked = "leaving", None

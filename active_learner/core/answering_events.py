@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protocol.messages import Action, Answer, AnswerReceipt, Leased, Question
+from protocol.messages import Action, Answer, AnswerReceipt, Lease, Leased, Question
 
 # --- events
 
@@ -173,12 +173,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class SayLease:
-    """LEASE: `wants` and `holds` are what the wire calls so."""
-
-    annotator: str
-    wants: int
-    holds: tuple[str, ...]
-    gives: tuple[str, ...]
+    lease: Lease
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from active_learner.core.answering_events import SayLease
 from active_learner.core.resends import Backoff, Jitter, no_jitter
+from protocol.messages import Lease
 
 AHEAD = 3
 """Open questions that a labeler wants to hold: the one that is asked, and two that are there at once."""
@@ -54,27 +54,29 @@ class Holding:
         """It is told to hold that, soon, lest it is said again."""
         self._gives.pop(question, None)
         self._has_news = True
+        self._waits |= self.ahead == 0
 
     def want(self, ahead: int, gives: Iterable[str], at: float) -> None:
         self._gives.update(dict.fromkeys(gives))
         self._waits |= bool(self.ahead or ahead or self._gives)
         self.ahead, self._due = ahead, self._backoff.now(at)
 
-    def leased(self, seconds: float, at: float) -> None:
-        """LEASED came."""
+    def leased(self, holds: tuple[str, ...], seconds: float, at: float) -> None:
+        """LEASED came. While it names anything, it does not answer to having given all back."""
         if self._said_at is not None:
             self.until = self._said_at + seconds if self.ahead else None
-        self._waits, self._said_at = False, None
-        self._gives.clear()
-        self._due = self._backoff.now(at + max(SHORTEST_S, seconds / 3))
+        self._waits, self._said_at = bool(holds) and self.ahead == 0, None
+        self._gives = {question: None for question in self._gives if question in holds}
+        if not self._waits:
+            self._due = self._backoff.now(at + max(SHORTEST_S, seconds / 3))
 
     # --- what is said
 
-    def say(self, opened: Iterable[str], decided: list[str], at: float) -> list[SayLease]:
+    def say(self, opened: Iterable[str], decided: list[str], at: float) -> list[Lease]:
         """Something changed. `opened`: what it has; `decided`: what of it has no receipt yet."""
         return self._say(opened, decided, at) if self._speaks else []
 
-    def say_due(self, opened: Iterable[str], decided: list[str], at: float) -> list[SayLease]:
+    def say_due(self, opened: Iterable[str], decided: list[str], at: float) -> list[Lease]:
         if not self.is_due(at):
             return []
         due, has_news = self._due, self._has_news
@@ -83,11 +85,11 @@ class Holding:
             self._due = self._backoff.next(due, at)
         return said
 
-    def _say(self, opened: Iterable[str], decided: list[str], at: float) -> list[SayLease]:
+    def _say(self, opened: Iterable[str], decided: list[str], at: float) -> list[Lease]:
         holds = tuple(dict.fromkeys((*opened, *decided)))[:MOST_HELD]
         self._due, self._waits, self._has_news = self._backoff.first(at), True, False
         self._said_at = at if self._said_at is None else self._said_at
-        return [SayLease(self._annotator, self._wants(len(decided)), holds, tuple(self._gives)[:MOST_HELD])]
+        return [Lease(self._annotator, self._wants(len(decided)), holds, tuple(self._gives)[:MOST_HELD])]
 
     def _wants(self, decided: int) -> int:
         """One receipt is always under way. A trainer that is behind with more does not keep the person waiting."""

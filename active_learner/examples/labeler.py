@@ -23,7 +23,7 @@ async def main(config: Config) -> None:
     with np.load(find_dataset("digits")) as digits:
         known = {image.tobytes(): int(label) for image, label in zip(digits["X_train"], digits["y_train"], strict=True)}
     peer = Peer(experiment=config.name, role="labeler", address=address_of(config), keys=keys_of(config, "labeler"))
-    async with peer, Outbox(peer, outbox_of(config, ANNOTATOR), ANNOTATOR) as outbox:
+    async with peer, Outbox(peer, outbox_of(config, ANNOTATOR), ANNOTATOR, room=config.rooms.user) as outbox:
         await peer.join(config.rooms.control)
         await peer.join(config.rooms.user)
         async for received in peer:

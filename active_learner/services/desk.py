@@ -105,8 +105,8 @@ class Desk:
             case Send(answer=answer):
                 self._send(answer)
                 reach("labeler.answer_sent")
-            case SayLease(annotator=annotator, wants=wants, holds=holds, gives=gives):
-                self._send(Lease(annotator, wants, holds, gives))
+            case SayLease(lease=lease):
+                self._send(lease)
             case Drained():
                 self.drained.set()
             case _:

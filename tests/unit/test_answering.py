@@ -41,7 +41,7 @@ from active_learner.core.machine import Machine
 from active_learner.core.open_questions import MAX_OPEN
 from active_learner.core.resends import LONGEST_S
 from protocol.limits import CIRCUMSTANCES_BYTES
-from protocol.messages import Action, Answer, AnswerReceipt, Leased, Question
+from protocol.messages import Action, Answer, AnswerReceipt, Lease, Leased, Question
 
 
 def question(id: str, rank: int = 1, round: int = 1) -> Question:
@@ -504,6 +504,10 @@ def mine(id: str, rank: int = 1, annotator: str = "ann") -> Question:
     return replace(question(id, rank), annotator=annotator)
 
 
+def says(wants: int, holds: tuple[str, ...], gives: tuple[str, ...]) -> SayLease:
+    return SayLease(Lease("ann", wants, holds, gives))
+
+
 def leased(*holds: str, annotator: str = "ann", at: float = 0.0) -> LeasedArrived:
     return LeasedArrived(Leased(annotator, holds, 30.0, 0, ""), at)
 
@@ -512,19 +516,19 @@ class TestLeases:
     def test_a_trainer_that_comes_is_told_what_is_open_and_what_has_no_receipt(self, desk: Desk) -> None:
         desk.asked(Q, R, S)
         sent = desk.answered("q")
-        assert desk.tell(TrainerSeen(1.0)) == [Send(sent), SayLease("ann", AHEAD, ("r", "s", "q"), ())]
+        assert desk.tell(TrainerSeen(1.0)) == [Send(sent), says(AHEAD, ("r", "s", "q"), ())]
 
     def test_a_decision_is_followed_by_a_lease(self, desk: Desk) -> None:
         desk.tell(TrainerSeen(0.0))
         desk.asked(mine("q"))
-        assert desk.reply("q")[1:] == [SayLease("ann", AHEAD, ("q",), ()), Rest(2)]
+        assert desk.reply("q")[1:] == [says(AHEAD, ("q",), ()), Rest(2)]
 
     def test_so_is_a_question_soon(self, desk: Desk) -> None:
         desk.tell(TrainerSeen(0.0))
         desk.tell(leased())
         assert desk.tell(Tick(0.1)) == []
         desk.asked(mine("q"))
-        assert desk.tell(Tick(0.2)) == [SayLease("ann", AHEAD, ("q",), ())]
+        assert desk.tell(Tick(0.2)) == [says(AHEAD, ("q",), ())]
 
     def test_a_trainer_that_went_is_told_nothing(self, desk: Desk) -> None:
         desk.tell(TrainerSeen(0.0))
@@ -580,29 +584,29 @@ class TestWanting:
         desk.tell(TrainerSeen(0.0))
         q, r = mine("q"), mine("r", 2)
         desk.asked(q, r)
-        assert desk.tell(Wanted(1, 0.0, gives=("q",))) == [SayLease("ann", 1, ("r",), ("q",)), Ask(r, 0, 2)]
+        assert desk.tell(Wanted(1, 0.0, gives=("q",))) == [says(1, ("r",), ("q",)), Ask(r, 0, 2)]
 
     def test_what_waits_is_given_back_without_a_word_to_the_person(self, desk: Desk) -> None:
         desk.tell(TrainerSeen(0.0))
         desk.asked(mine("q"), mine("r", 2))
-        assert desk.tell(Wanted(1, 0.0, gives=("r", "unknown"))) == [SayLease("ann", 1, ("q",), ("r", "unknown"))]
+        assert desk.tell(Wanted(1, 0.0, gives=("r", "unknown"))) == [says(1, ("q",), ("r", "unknown"))]
 
     def test_when_nobody_is_there_all_that_is_leased_goes_back(self, desk: Desk) -> None:
         desk.tell(TrainerSeen(0.0))
         everybodys = question("all", 5)
         desk.asked(mine("q"), mine("r", 2), everybodys)
-        assert desk.tell(Wanted(0, 0.0)) == [SayLease("ann", 0, ("all",), ()), Ask(everybodys, 0, 2)]
+        assert desk.tell(Wanted(0, 0.0)) == [says(0, ("all",), ()), Ask(everybodys, 0, 2)]
 
     def test_more_can_be_wanted(self, desk: Desk) -> None:
         desk.tell(TrainerSeen(0.0))
-        assert desk.tell(Wanted(7, 0.0)) == [SayLease("ann", 7, (), ())]
+        assert desk.tell(Wanted(7, 0.0)) == [says(7, (), ())]
 
     def test_who_leaves_wants_nothing_whatever_comes(self, desk: Desk) -> None:
         desk.tell(TrainerSeen(0.0))
         desk.asked(mine("q"))
-        assert desk.tell(Left(0.0)) == [SayLease("ann", 0, ("q",), ()), Drained()]
+        assert desk.tell(Left(0.0)) == [says(0, ("q",), ()), Drained()]
         assert desk.tell(Wanted(3, 0.0)) == []
-        assert desk.tell(Tick(0.5)) == [SayLease("ann", 0, ("q",), ())]
+        assert desk.tell(Tick(0.5)) == [says(0, ("q",), ())]
         assert desk.tell(leased(at=0.6)) == []
         assert desk.tell(Tick(60.0)) == []
 

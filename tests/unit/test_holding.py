@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from active_learner.core.answering_events import SayLease
 from active_learner.core.holding import AHEAD, MOST_HELD, Holding
+from protocol.messages import Lease
 
 SECONDS = 30.0
 
@@ -19,19 +19,19 @@ class Labeler:
         self.decided: list[str] = []
         self.at = 100.0
 
-    def meets_the_trainer(self) -> list[SayLease]:
+    def meets_the_trainer(self) -> list[Lease]:
         self.holding.trainer(True, self.at)
         return self.says()
 
-    def says(self) -> list[SayLease]:
+    def says(self) -> list[Lease]:
         return self.holding.say(self.opened, self.decided, self.at)
 
-    def later(self, seconds: float) -> list[SayLease]:
+    def later(self, seconds: float) -> list[Lease]:
         self.at += seconds
         return self.holding.say_due(self.opened, self.decided, self.at)
 
-    def is_leased(self) -> None:
-        self.holding.leased(SECONDS, self.at)
+    def is_leased(self, *holds: str) -> None:
+        self.holding.leased(holds, SECONDS, self.at)
 
     def waits(self, until: float) -> list[float]:
         """When it speaks by itself, looked at eight times a second: exact numbers."""
@@ -48,8 +48,8 @@ def labeler() -> Labeler:
     return Labeler()
 
 
-def lease(wants: int = AHEAD, holds: tuple[str, ...] = (), gives: tuple[str, ...] = ()) -> list[SayLease]:
-    return [SayLease("ann", wants, holds, gives)]
+def lease(wants: int = AHEAD, holds: tuple[str, ...] = (), gives: tuple[str, ...] = ()) -> list[Lease]:
+    return [Lease("ann", wants, holds, gives)]
 
 
 class TestWhenItSpeaks:
@@ -86,7 +86,7 @@ class TestWhenItSpeaks:
     @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
     def test_a_senseless_lease_makes_no_flood(self, labeler: Labeler, seconds: float) -> None:
         labeler.meets_the_trainer()
-        labeler.holding.leased(seconds, labeler.at)
+        labeler.holding.leased((), seconds, labeler.at)
         assert labeler.waits(1) == [0.5, 1.0]
 
 
@@ -128,6 +128,16 @@ class TestNobodyThere:
         assert labeler.later(0.5) == lease(0)
         labeler.is_leased()
         assert (labeler.says(), labeler.waits(60), labeler.meets_the_trainer()) == ([], [], [])
+
+    def test_what_was_under_way_is_given_back_too(self, labeler: Labeler) -> None:
+        labeler.meets_the_trainer()
+        labeler.holding.want(0, [], labeler.at)
+        labeler.says()
+        labeler.is_leased("q")
+        assert labeler.later(0.5) == lease(0)
+        labeler.is_leased()
+        labeler.holding.arrived("q")
+        assert labeler.later(0.125) == lease(0)
 
     def test_it_is_said_to_a_trainer_that_could_not_hear_it(self, labeler: Labeler) -> None:
         labeler.meets_the_trainer()

@@ -14,7 +14,7 @@ from active_learner.errors import StoreLocked, Unreachable
 from active_learner.outbox import Outbox
 from active_learner.peer import Peer, Received
 from active_learner.transport.memory import MemoryBroker
-from protocol.messages import Action, Answer, AnswerReceipt
+from protocol.messages import Action, Answer, AnswerReceipt, Lease
 
 PATIENCE_S = 10.0
 
@@ -35,6 +35,8 @@ class Trainer:
 
     def _heard(self, received: Received) -> None:
         answer = received.message
+        if isinstance(answer, Lease):
+            return
         assert isinstance(answer, Answer)
         self.heard.put_nowait(answer)
         if self.status is None:
