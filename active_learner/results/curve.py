@@ -6,7 +6,7 @@ from pathlib import Path
 
 from active_learner.errors import ActiveLearnerError
 from active_learner.results.record import read_run
-from active_learner.results.report import STYLE, TOKENS, WIDE, WIDE_HEIGHT, measured, wide_curve
+from active_learner.results.report import CHARTS, WIDE, WIDE_HEIGHT, measured, wide_curve
 
 MARGIN = 12
 """Pixels around it: in a page words may stand over the edge, in a file they would be cut."""
@@ -26,6 +26,6 @@ def write_curve(folder: Path, out: Path, goal: float) -> Path:
     width, height = WIDE + 2 * MARGIN, WIDE_HEIGHT + 2 * MARGIN
     box = f'viewBox="-{MARGIN} -{MARGIN} {width} {height}" width="{width}" height="{height}"'
     opening = f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" {box}'
-    styles = "".join(file.read_text(encoding="utf-8") for file in (TOKENS, STYLE / "charts.css"))
+    styles = "".join(file.read_text(encoding="utf-8") for file in CHARTS)
     out.write_text(f"{opening}><style>{styles}</style>{BACKGROUND}{rest}\n", encoding="utf-8")
     return out

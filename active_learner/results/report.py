@@ -25,8 +25,9 @@ from active_learner.results.words import percent
 
 REPORT_FILE = "report.html"
 STYLE = Path(__file__).parent / "style"
-TOKENS = Path(__file__).parents[1] / "web" / "static" / "tokens.css"
-"""Colours and sizes: those of the pages."""
+STATIC = Path(__file__).parents[1] / "web" / "static"
+CHARTS = STATIC / "tokens.css", STATIC / "charts.css"
+"""Colours, sizes and charts: those of the pages."""
 WIDE, NARROW = 820, 300
 WIDE_HEIGHT = 330
 """Pixels of the two copies of a chart; CSS shows one of them."""
@@ -172,5 +173,5 @@ def _environment() -> Environment:
 @cache
 def _style() -> Markup:
     """Our own files, as they are."""
-    files = (TOKENS, STYLE / "charts.css", STYLE / "report.css")
+    files = (*CHARTS, STYLE / "report.css")
     return Markup("\n".join(file.read_text(encoding="utf-8") for file in files))  # nosec B704

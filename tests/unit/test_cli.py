@@ -34,6 +34,12 @@ def test_help_loads_nothing_heavy_and_no_command() -> None:
     assert not any(name.startswith("active_learner.commands.") for name in modules)
 
 
+def test_a_labeler_without_a_page_loads_no_web_server_and_no_screen() -> None:
+    parts = ("commands.label", "services.labeler", "oracles.simulated", "oracles.terminal")
+    modules = loaded_after("import " + ", ".join(f"active_learner.{part}" for part in parts))
+    assert not modules & {"starlette", "uvicorn", "textual", "torch", "sqlalchemy"}
+
+
 def test_help_names_every_command_and_every_exit_code() -> None:
     text = CliRunner().invoke(cli.group, ["--help"]).output
     assert all(f"\n  {name} " in text for name in cli.COMMANDS)
