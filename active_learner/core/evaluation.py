@@ -68,13 +68,14 @@ class EvaluationMachine(Machine[Event, Command]):
         ("*", "too many"): "_drop",
         ("*", "new run"): "_adopt_run",
         ("*", "wrong run"): "_refuse_run",
-        ("*", "new term"): "_adopt_term",
+        ("*", "new term"): "_begin_anew",
         ("*", "position request"): "_tell_position",
         ("*", "past"): "_tell_position",
         ("*", "misfit"): "_tell_misfit",
         ("ready", "forward"): "_forward",
         ("ready", "forward of step"): "_forward",
         ("holding", "forward repeated"): "_repeat_forward",
+        ("holding", "forward"): "_begin_anew",
         ("holding", "gradient"): "_apply",
         ("holding", "step"): "_apply",
         ("*", "gradient repeated"): "_repeat_applied",
@@ -154,7 +155,8 @@ class EvaluationMachine(Machine[Event, Command]):
         self._forget_replies()
         return self.handle(event)
 
-    def _adopt_term(self, event: Heard) -> list[Command]:
+    def _begin_anew(self, event: Heard) -> list[Command]:
+        """A new trainer, or a batch that the kept graph is not of: who stands before it went astray and was mended."""
         assert isinstance(event.message, TrainingMessage)
         self.term = event.message.term
         self._forget_replies()
@@ -210,7 +212,7 @@ class EvaluationMachine(Machine[Event, Command]):
         self.width = event.predictions.shape[1]
         ticket = CHECKPOINT if self._marked[0] and not self.place.last else ""
         reply = words.predictions(message, self.held, event.predictions, ticket)
-        self.said.forward = Say(self.place.output_room, reply)
+        self.said.forward, self.said.rows = Say(self.place.output_room, reply), message.data.shape[:1]
         return [self.said.forward, *self._resume()]
 
     def _refuse_forward(self, event: Impossible) -> list[Command]:

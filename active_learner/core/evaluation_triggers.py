@@ -29,6 +29,8 @@ class Said:
     """What was said last, to be said again to a repeat."""
 
     forward: Say | None = None
+    rows: tuple[int, ...] = ()
+    """Of the batch whose graph is kept."""
     applied: Say | None = None
     promoted: Say | None = None
     promote: Promote | None = None
@@ -84,7 +86,8 @@ def _of_step(here: Standing, message: Forward | Step | Gradient) -> str:
     step = message.step
     match message:
         case Forward() if step == here.applied + 1:
-            return "forward repeated" if here.held == step else "forward"
+            is_repeated = here.held == step and message.data.shape[:1] == here.said.rows
+            return "forward repeated" if is_repeated else "forward"
         case Gradient() if step == here.held:
             return "gradient"
         case Gradient() if step == here.applied and here.said.applied is not None:

@@ -1,5 +1,5 @@
-"""A peer that is let in and behaves badly: it says again, in its own name and under a role that it chose, what it hears, and
-worse. Knows rooms; means nothing by it."""
+"""Peers beside the experiment: one that is let in and says again, in its own name and under a role that it chose, what it hears,
+and worse; and an operator who stops the sources for a while. Knows rooms."""
 
 from __future__ import annotations
 
@@ -69,3 +69,26 @@ class Chatterbox(Service):
         if self._random.random() < 0.5:
             return Control("source", self._random.choice(("start", "stop", "dance", "diversify")))
         return heard
+
+
+class Operator(Service):
+    """Says "stop" to the sources, perhaps twice, as who is not sure whether it was heard, and "start" after a while."""
+
+    def __init__(self, peer: Peer, random: Random) -> None:
+        super().__init__()
+        self._peer, self._random = peer, random
+
+    async def start(self) -> str:
+        await self._peer.open()
+        await self._peer.join("control")
+        self._saying = asyncio.ensure_future(self._say_all())
+        return self._peer.name
+
+    async def _say_all(self) -> None:
+        for command in self._random.choice((("stop", "start"), ("stop", "stop", "start"))):
+            self._peer.send("control", Control("source", command))
+            await asyncio.sleep(self._random.uniform(0.1, 4.0))
+        self.finish(0)
+
+    async def stop(self) -> None:
+        await self._peer.close()

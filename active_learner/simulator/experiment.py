@@ -26,7 +26,7 @@ from active_learner.services.goals import Goals
 from active_learner.services.labeler import Labeler
 from active_learner.services.trainer import Trainer, TrainerParts
 from active_learner.simulator.answers import DiskAnswers
-from active_learner.simulator.chatter import Chatterbox
+from active_learner.simulator.chatter import Chatterbox, Operator
 from active_learner.simulator.disk import DiskPath
 from active_learner.simulator.engine import HIDDEN, HashBackend
 from active_learner.simulator.network import Network, SimulatedRouter
@@ -86,6 +86,8 @@ class Draft:
     """Modules' limits that are lower than they are: nobody gets to a thousand open questions here."""
     backups: bool
     """The store may be put back from one."""
+    gossip: bool = False
+    """The peer that behaves badly has a role that nobody knows, and with it the right to say most things."""
 
 
 def draft(random: Random) -> Draft:
@@ -246,8 +248,13 @@ class Experiment:
 
     def chatterbox(self, process: Process) -> Chatterbox:
         assert process.loop is not None
-        role = process.loop.random.choice(("labeler", "source", "guest", "guest", "operator"))
+        roles = ("guest",) if self.draft.gossip else ("labeler", "source", "guest", "guest", "operator")
+        role = process.loop.random.choice(roles)
         return Chatterbox(self._peer(process, role, False), process.loop.random)
+
+    def operator(self, process: Process) -> Operator:
+        assert process.loop is not None
+        return Operator(self._peer(process, "operator", False), process.loop.random)
 
     def _source(self, number: int) -> Callable[[Process], CandidateSource]:
         def build(process: Process) -> CandidateSource:

@@ -16,8 +16,6 @@ from active_learner.simulator.processes import Process
 if TYPE_CHECKING:
     from active_learner.simulator.world import World
 
-DRILLS = 0.75
-"""Share of the runs with faults that have one."""
 CALM = Weather()
 STORM = Weather(drop=0.08, duplicate=0.25, reorder=0.15, delay=0.05, delay_s=3.0)
 QUIET_S = 900.0
@@ -45,12 +43,12 @@ class Fate:
     def begin(self) -> None:
         """The first fault comes when the processes have met."""
         self._nature.after(self.world.busy_until, self._calm_down)
-        if self.kinds and self._random.random() < DRILLS:
-            plots.drill(self, self._random)
+        if self.world.drill is not None:
+            self.world.drill.start(self, self._random)
         if self.world.experiment.draft.storm:
             self.world.network.weather = STORM
         if self.world.experiment.draft.backups and "old store" in self.kinds:
-            self._nature.after(self._random.uniform(8.0, self.world.busy_until), lambda: self._do("old store"))
+            self._nature.after(self._random.uniform(8.0, self.world.busy_until), lambda: self.do("old store"))
         if self.kinds:
             self._nature.after(3.0 + self._random.expovariate(1.0 / self.mean_s), self._strike)
 
@@ -60,11 +58,12 @@ class Fate:
         kind = self._random.choice(self.kinds)
         if "ambush" in self.kinds and self._random.random() < 0.3:
             kind = "ambush"  # half of them are at rows that do not come
-        self._do(kind)
+        self.do(kind)
         quiet = self.world.time.now > self.world.busy_until
         self._nature.after(self._random.expovariate(1.0 / (QUIET_S if quiet else self.mean_s)), self._strike)
 
-    def _do(self, kind: str) -> None:
+    def do(self, kind: str) -> None:
+        """Strike now, unless the faults are over or it cannot be done."""
         if not self.is_over and KINDS[kind](self, self._random):
             self.world.faults[kind] += 1
             self.world.tell(f"fault: {kind}")
@@ -98,9 +97,9 @@ class Fate:
     def temper(self) -> Temper:
         return self.world.experiment.draft.temper
 
-    def blow(self, seconds: float, drop: float) -> None:
-        """Messages are lost for so long."""
-        self.world.network.weather = Weather(drop=drop)
+    def blow(self, seconds: float, weather: Weather) -> None:
+        """For so long."""
+        self.world.network.weather = weather
         self.later(seconds, self._clear_up)
 
     def _clear_up(self) -> None:
@@ -233,6 +232,14 @@ class Fate:
         self.later(random.uniform(3.0, 20.0), random.choice((chatterbox.kill, chatterbox.stop)))
         return True
 
+    def operator(self, random: Random) -> bool:
+        """Somebody stops the sources and starts them again."""
+        operator = self.world.operator
+        if operator.is_up:
+            return False
+        operator.start()
+        return True
+
     # --- of disks, numbers, clocks
 
     def disk_full(self, random: Random) -> bool:
@@ -360,6 +367,7 @@ KINDS: dict[str, Callable[[Fate, Random], bool]] = {
     "slow road": plots.slow_road,
     "second trainer": Fate.second_trainer,
     "chatterbox": Fate.chatterbox,
+    "operator": Fate.operator,
     "disk full": Fate.disk_full,
     "failing fsync": Fate.failing_fsync,
     "sick network": Fate.sick_network,

@@ -23,6 +23,8 @@ from protocol.messages import (
     Control,
     Join,
     Joined,
+    Lease,
+    Leased,
     LogLine,
     Ping,
     Pong,
@@ -35,9 +37,14 @@ from protocol.messages import (
 
 ORDERED = frozenset((Presence.KIND, Joined.KIND))
 IDLE_TALK = frozenset(
-    kind.KIND for kind in (Ping, Pong, Probe, Join, Joined, LogLine, StatusReport, Control, Question, SourceEnded)
+    kind.KIND
+    for kind in (
+        *(Ping, Pong, Probe, Join, Joined, LogLine, StatusReport, Control, Question, SourceEnded),
+        *(Lease, Leased),
+    )
 )
-"""What is said also when nothing happens: rooms are looked at again every 0.5 s, an open question is said every 5 s."""
+"""What is said also when nothing happens: rooms are looked at again every 0.5 s, an open question is said every 5 s,
+and a lease of it is asked for again."""
 
 TRIP_S = (0.0002, 0.002)
 RECONNECT_S = (0.05, 0.5)
@@ -59,6 +66,8 @@ class Weather:
     reorder: float = 0.0
     delay: float = 0.0
     delay_s: float = 5.0
+    echo: float = 0.1
+    """Of those that are doubled, how many come the second time as late as a delayed one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -194,7 +203,8 @@ class Network:
         if name == "drop":
             return []
         if name == "duplicate":
-            return [0.0, self.random.uniform(0.0, REORDER_S)]
+            is_echo = of_rooms and self.random.random() < weather.echo
+            return [0.0, self.random.uniform(0.0, weather.delay_s if is_echo else REORDER_S)]
         return [self.random.uniform(0.0, REORDER_S if name == "reorder" else weather.delay_s)]
 
     def _arrive_in(

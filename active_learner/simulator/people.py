@@ -31,6 +31,8 @@ class Temper:
     """Presses a key that is no label."""
     walk_away: float = 0.0
     leave: float = 0.0
+    regret: bool = False
+    """Takes back what was answered, and answers nothing."""
     astray: float = 0.0
     """Says it of a question of before, perhaps one that was withdrawn."""
     think_s: tuple[float, float] = (0.5, 8.0)
@@ -55,6 +57,8 @@ class Person(Oracle):
 
     async def ask(self, question: Question, waiting: int) -> Reply | None:
         temper, chance = self._temper, self._random.random
+        if temper.regret:
+            return await self._take_back()
         self._seen = [*self._seen[-4:], question.id]
         if chance() < temper.walk_away:
             await self._away()
@@ -82,8 +86,19 @@ class Person(Oracle):
             return Reply(question, Action.REVISE, self._random.randrange(SPEC.classes))
         return None
 
+    async def _take_back(self) -> Reply:
+        """One after the other; then again the first, of which there is nothing any more to undo."""
+        await asyncio.sleep(self._random.uniform(0.3, 1.0))
+        if not self._answered:
+            await asyncio.sleep(5.0)
+            return Reply(self._seen[-1] if self._seen else "", Action.UNDO, None)
+        self._seen.append(self._answered.pop())
+        return Reply(self._seen[-1], Action.UNDO, None)
+
     async def rest(self) -> Reply | None:
         """Now and then something comes to their mind."""
+        if self._temper.regret:
+            return await self._take_back()
         await asyncio.sleep(self._random.uniform(0.5, 10.0))
         again = self._second_thoughts(self._temper)
         return again if again is not None else await super().rest()

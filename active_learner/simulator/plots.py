@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from active_learner.simulator import engine
+from active_learner.simulator.network import Weather
 from active_learner.simulator.processes import Process
 from active_learner.simulator.store import LEASE_S
 
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from active_learner.simulator.faults import Fate
 
 Act = Callable[["Fate", Process, Random], None]
-
-MOST_AMBUSHES = 8
-"""In one run, of a drill."""
 
 AMBUSHES = (
     ("Answering", "reply_open"),
@@ -53,45 +51,28 @@ def ambush(fate: Fate, random: Random) -> bool:
     return True
 
 
-def drill(fate: Fate, random: Random) -> None:
-    """One of those rows that have their own acts is made hard again and again."""
-    row = random.choice(list(AT_ROW))
-
-    def come(process: Process) -> None:
-        if random.random() < 0.5:
-            random.choice(AT_ROW[row])(fate, process, random)
-            fate.world.faults["ambush"] += 1
-        if fate.world.faults["ambush"] < MOST_AMBUSHES:
-            fate.later(random.uniform(0.0, 3.0), lambda: fate.await_row(row, come))
-
-    fate.await_row(row, come)
-    fate.world.experiment.draft.storm |= row[0] == "EvaluationMachine"
-    if row == ("EvaluationMachine", "restore"):  # seldom needed, but by a stage that lost what another one has
-        fate.await_row(("EvaluationMachine", "gradient"), lambda process: _kill(fate, process, random))
-
-
-def _kill(fate: Fate, process: Process, random: Random) -> None:
+def kill(fate: Fate, process: Process, random: Random) -> None:
     if process.loop is not None:
         process.loop.dies_after = 0
 
 
-def _stop(fate: Fate, process: Process, random: Random) -> None:
+def stop(fate: Fate, process: Process, random: Random) -> None:
     fate.stop_for(process, random.uniform(0.05, 4.0))
 
 
-def _cut(fate: Fate, process: Process, random: Random) -> None:
+def cut(fate: Fate, process: Process, random: Random) -> None:
     link = fate.world.network.link_of(process.name)
     if link is not None and link.connection is not None:
         fate.world.network.close(link.connection)
 
 
-def _lose_a_stage(fate: Fate, process: Process, random: Random) -> None:
+def lose_a_stage(fate: Fate, process: Process, random: Random) -> None:
     """It is stopped, and what an evaluator that dies and comes back meanwhile brings about is heard in one go."""
     fate.stop_for(process, 4.0)
     fate.strike_later(random.uniform(0.01, 0.2), fate.stage(random).kill)
 
 
-def _fill_disk(fate: Fate, process: Process, random: Random) -> None:
+def fill_disk(fate: Fate, process: Process, random: Random) -> None:
     """Nothing is written for a while, and an evaluator goes and comes meanwhile."""
     process.disk.is_full = True
     fate.later(random.uniform(3.0, 8.0), lambda: setattr(process.disk, "is_full", False))
@@ -100,7 +81,7 @@ def _fill_disk(fate: Fate, process: Process, random: Random) -> None:
     fate.strike_later(random.uniform(0.01, 0.2), stage.kill)
 
 
-def _be_alone(fate: Fate, process: Process, random: Random) -> None:
+def be_alone(fate: Fate, process: Process, random: Random) -> None:
     """The evaluator is away for a long time; when it is back, the process that waited for it may die."""
     stage, seconds = fate.stage(random), random.uniform(6.0, 30.0)
     stage.away_until = fate.world.time.now + seconds
@@ -109,32 +90,25 @@ def _be_alone(fate: Fate, process: Process, random: Random) -> None:
         fate.strike_later(seconds, process.kill)
 
 
-def _sicken(fate: Fate, process: Process, random: Random) -> None:
-    """In the middle of a step."""
-    backend = process.service._backend
-    backend.sick = frozenset({random.choice(("forward", "apply", "evaluate"))})
-    fate.later(random.uniform(0.5, 6.0), lambda: setattr(backend, "sick", frozenset()))
-
-
-def _spoil(fate: Fate, process: Process, random: Random) -> None:
+def spoil(fate: Fate, process: Process, random: Random) -> None:
     """No checkpoint is good any more."""
     engine.damage_all(process.disk, process.name)
 
 
-def _hush(fate: Fate, process: Process, random: Random) -> None:
+def hush(fate: Fate, process: Process, random: Random) -> None:
     """Nothing gets through any more, and nobody is told."""
     connection = fate.world.network.hold(process.name)
     if connection is not None:
         fate.later(3.0, lambda: fate.world.network.close(connection))
 
 
-def _go_home(fate: Fate, process: Process, random: Random) -> None:
+def go_home(fate: Fate, process: Process, random: Random) -> None:
     """It is told to stop, while what it and others say is lost."""
     fate.strike_later(random.choice((0.0, 0.0, 0.02)), process.stop)
-    fate.blow(1.0, drop=0.5)
+    fate.blow(1.0, Weather(drop=0.5))
 
 
-def _leave_desk(fate: Fate, process: Process, random: Random) -> None:
+def leave_desk(fate: Fate, process: Process, random: Random) -> None:
     """The trainer is away for a long time, and people think again about what they said."""
     trainer, temper, seconds = fate.world.processes["trainer"], fate.temper, random.uniform(15.0, 40.0)
     trainer.away_until = fate.world.time.now + seconds
@@ -143,7 +117,7 @@ def _leave_desk(fate: Fate, process: Process, random: Random) -> None:
     fate.strike_later(seconds, lambda: setattr(temper, "revise", 0.1))
 
 
-def _think_again(fate: Fate, process: Process, random: Random) -> None:
+def think_again(fate: Fate, process: Process, random: Random) -> None:
     """The evaluator is away for a long time, and people take back what they said."""
     stage, temper, seconds = fate.stage(random), fate.temper, random.uniform(15.0, 40.0)
     stage.away_until = fate.world.time.now + seconds
@@ -152,27 +126,14 @@ def _think_again(fate: Fate, process: Process, random: Random) -> None:
     fate.strike_later(seconds + 5.0, lambda: setattr(temper, "undo", 0.1))
 
 
-def _outrun(fate: Fate, process: Process, random: Random) -> None:
+def outrun(fate: Fate, process: Process, random: Random) -> None:
     """What a stage says takes long; the trainer dies, and the next one is there before it."""
     slow_down(fate, fate.stage(random), random.uniform(1.0, 1.6))
     fate.strike_later(random.uniform(0.0, 0.05), fate.world.processes["trainer"].kill)
 
 
-ANYWHERE = (_kill, _stop, _cut, _lose_a_stage, _fill_disk, _be_alone)
-AT_ROW: dict[tuple[str, str], tuple[Act, ...]] = {
-    ("Answering", "reply_open"): (_go_home, _leave_desk),
-    ("AskingMachine", "round over"): (_be_alone,),
-    ("EvaluationMachine", "forward"): (_sicken,),
-    ("EvaluationMachine", "restore"): (_spoil,),
-    ("EvaluationMachine", "step"): (_sicken,),
-    ("EvaluationMachine", "validate"): (_sicken,),
-    ("Session", "Welcome"): (_hush, _go_home),
-    ("TrainingMachine", "last promoted"): (_fill_disk,),
-    ("TrainingMachine", "plan committed"): (_be_alone,),
-    ("TrainingMachine", "prediction"): (_outrun,),
-    ("TrainingMachine", "stage joined"): (_think_again,),
-}
-"""What is done to any process, and what only there has a meaning."""
+ANYWHERE = (kill, stop, cut, lose_a_stage, fill_disk, be_alone)
+"""What is done to any process."""
 
 
 def take_over(fate: Fate, random: Random) -> bool:
@@ -216,8 +177,8 @@ def old_store(fate: Fate, random: Random) -> bool:
     row = ("TrainingMachine", "stage joined")
 
     def met(process: Process) -> None:
-        _kill(fate, process, random)
-        fate.await_row(row, lambda next_one: _lose_a_stage(fate, next_one, random))
+        kill(fate, process, random)
+        fate.await_row(row, lambda next_one: lose_a_stage(fate, next_one, random))
 
     if random.random() < 0.7:
         fate.await_row(row, met)

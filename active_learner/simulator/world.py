@@ -15,7 +15,8 @@ from typing import Any
 from active_learner.core.machine import Machine
 from active_learner.core.proposing_events import ControlArrived
 from active_learner.simulator.clock import ProcessLoop, VirtualTime
-from active_learner.simulator.experiment import Experiment, draft
+from active_learner.simulator.drills import drill_of
+from active_learner.simulator.experiment import Draft, Experiment, draft
 from active_learner.simulator.faults import CALM, Fate
 from active_learner.simulator.invariants import INVARIANTS
 from active_learner.simulator.network import Network, SimulatedLink, SimulatedRouter, Weather
@@ -88,7 +89,8 @@ class World:
         """When, and a text with its parts, which are put together when it is told."""
         self.nature = ProcessLoop(self.time, "nature", Random(f"{seed}/nature"), self._raise)
         self.network = Network(self.time, Random(f"{seed}/network"), self.nature)
-        self.experiment = Experiment(draft(Random(f"{seed}/draft")), seed, self.network)
+        self.drill = drill_of(seed)
+        self.experiment = Experiment(self._drafted(), seed, self.network)
         self.rows: Counter[tuple[str, str, str]] = Counter()
         self.faults: Counter[str] = Counter()
         self.broken: list[tuple[str, BaseException]] = []
@@ -98,7 +100,8 @@ class World:
         self._builders = builders
         self._rivals: dict[str, Process] = {}
         self.chatterbox = self._process("chatterbox", self.experiment.chatterbox)
-        self.chatterbox.comes_back = False
+        self.operator = self._process("operator", self.experiment.operator)
+        self.chatterbox.comes_back = self.operator.comes_back = False
         self.fate = Fate(self, Random(f"{seed}/fate"))
         self.watch = Watch(self.experiment, self.processes, INVARIANTS)
         self._witness = Witness(Random(f"{seed}/witness"), self.watch.run)
@@ -112,6 +115,12 @@ class World:
         self.healed_at = 0.0
         self.open_at_heal: list[str] = []
         self._observe_people()
+
+    def _drafted(self) -> Draft:
+        made = draft(Random(f"{self.seed}/draft"))
+        if self.drill is not None:
+            self.drill.setting(made)
+        return made
 
     def _process(self, name: str, build: Any, which: str = "") -> Process:
         process = Process(self.time, name, f"{self.seed}/{name}{which}", build, self.nature, self.tell)
@@ -227,7 +236,7 @@ class World:
         self.healed_at, self.deadline = self.time.now, self.time.now + HEAL_S
         self.network.weather = CALM
         self._reassure()
-        for process in (*self._rivals.values(), self.chatterbox):
+        for process in (*self._rivals.values(), self.chatterbox, self.operator):
             process.kill()
         for process in self.processes.values():
             process.disk.is_full = process.disk.sync_fails = False
@@ -269,7 +278,7 @@ class World:
         for habit in draft.habits:
             habit.silent_until = 0.0
         if all_end:
-            draft.habits[0].total = None
+            draft.habits[0].total, draft.habits[0].interval_s = None, 10.0
             self.processes["source0"].kill()  # and comes back with samples without end
         for name, process in self.processes.items():
             if name.startswith("source") and process.is_up and process.loop is not None:
@@ -315,7 +324,7 @@ class World:
                 yield
         finally:
             Machine.observe, Machine.handle = observe, handle  # type: ignore[method-assign]
-            for process in (*self.processes.values(), *self._rivals.values(), self.chatterbox):
+            for process in (*self.processes.values(), *self._rivals.values(), self.chatterbox, self.operator):
                 if process.is_up and process.loop is not None:
                     process.loop.die()
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 
 from active_learner.bench.outcome import Goal
@@ -16,8 +19,8 @@ from tests.proofs.base import Proof, Say, Tally
 from tests.proofs.simulator_mutants import MUTANTS, mutated
 
 PROCESSES = 2
-TWICE_OF = 50
-"""One seed of so many is run a second time: it must be the same run."""
+TWICE_OF = 20
+"""One seed of so many is run a second time, in a process whose sets are in another order: it must be the same run."""
 MUTANT_SEEDS = 40
 """A mutant must be caught by one of so many."""
 
@@ -49,6 +52,9 @@ CANNOT_OCCUR: dict[tuple[str, str, str], str] = {
         "closed",
         "stale",
     ): "Peer.close closes the link in that same turn, and a closed link hands nothing over",
+    ("Session", "closed", "connected"): (
+        "nor does it tell of connections: the monitor of its socket ends in that turn (transport/zmq_link.py)"
+    ),
     ("Session", "closed", "finish"): "Peer.close ends the session once: a second call returns before that",
     ("TrainingMachine", "predicting", "replaced"): ACCEPTED,
     ("TrainingMachine", "applying", "replaced"): ACCEPTED,
@@ -73,6 +79,21 @@ def catch(name: str, first: int) -> int | None:
     return None
 
 
+@contextmanager
+def processes(hash_seed: int) -> Iterator[ProcessPoolExecutor]:
+    """New ones, in which sets and the hashes of texts are in an order of their own."""
+    before = os.environ.get("PYTHONHASHSEED")
+    os.environ["PYTHONHASHSEED"] = str(hash_seed)
+    try:
+        with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
+            yield pool
+    finally:
+        if before is None:
+            del os.environ["PYTHONHASHSEED"]
+        else:
+            os.environ["PYTHONHASHSEED"] = before
+
+
 class Simulator(Proof):
     title = (
         "the real services in virtual time: 21 invariants under every fault, one seed is one run, mutants are caught"
@@ -80,25 +101,28 @@ class Simulator(Proof):
     unit = "seeds"
     short = 200
     long = 20_000
-    chunk = 2_000
-    """In each the mutants are tried once: ten times in the long form."""
+    chunk = 1_000
+    """In each the mutants are tried once: twenty times in the long form."""
     timeout_s = 900.0
 
     def run(self, units: int, seed: int, say: Say) -> Tally:
         tally = Tally()
-        with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
+        digests: dict[int, str] = {}
+        with processes(hash_seed=1) as pool:
             for verdict in pool.map(run_seed, range(seed, seed + units), chunksize=5):
                 _add(tally, verdict)
-            for verdict in pool.map(run_seed, range(seed, seed + units, TWICE_OF)):
-                tally.count("run twice")
-                if verdict.digest != run_seed(verdict.seed).digest:
-                    tally.fail(f"seed {verdict.seed} came to another run the second time")
+                digests[verdict.seed] = verdict.digest
             caught = pool.map(catch, MUTANTS, [seed] * len(MUTANTS))
             for name, found in zip(MUTANTS, caught, strict=True):
                 tally.count("mutants tried")
                 tally.count("mutants caught", int(found is not None))
                 if found is None:
                     tally.fail(f"mutant not caught by seeds {seed} to {seed + MUTANT_SEEDS - 1}: {name}")
+        with processes(hash_seed=2) as pool:
+            for again in pool.map(run_seed, range(seed, seed + units, TWICE_OF)):
+                tally.count("run twice")
+                if again.digest != digests[again.seed]:
+                    tally.fail(f"seed {again.seed} came to another run the second time")
         _tell(tally, say)
         return tally
 

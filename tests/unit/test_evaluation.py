@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -252,6 +252,21 @@ def repeats_get_what_was_said_before_and_no_second_effect() -> None:
     applied = said(machine.handle(Applied(None)))
     assert said(machine.handle(heard(gradient(2)))) == applied
     assert machine.applied == 2
+
+
+@scenario
+def a_batch_of_other_rows_is_no_repeat_and_its_graph_takes_the_place_of_the_kept_one() -> None:
+    """Who stood before it in the chain returned a row too many and was started again: the kept graph is of nothing."""
+    machine = holding()
+    two_rows = np.ones((2, 1), np.float32)
+    (run,) = machine.handle(heard(replace(forward(1), data=two_rows)))
+    assert isinstance(run, RunForward)
+    assert run.batch is two_rows
+    assert (machine.phase, machine.held) == ("forwarding", 0)
+    machine.handle(Forwarded(two_rows))
+    (again,) = machine.handle(heard(replace(forward(1), data=two_rows)))
+    assert isinstance(again, Say)
+    assert (machine.phase, machine.held) == ("holding", 1)
 
 
 @scenario

@@ -12,6 +12,7 @@ import pytest
 from active_learner.durable.files import SyncError
 from active_learner.simulator.clock import ProcessLoop, VirtualTime
 from active_learner.simulator.disk import TORN, SimulatedDisk
+from active_learner.simulator.drills import DRILLS, drill_of
 from active_learner.simulator.network import Network, SimulatedLink, SimulatedRouter, Weather
 from active_learner.simulator.world import simulate
 from protocol.codec import encode
@@ -132,7 +133,7 @@ def test_a_calm_network_brings_everything() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weather", "arrive"), [(Weather(drop=1.0), 0), (Weather(duplicate=1.0), 60), (Weather(reorder=1.0), 30)]
+    ("weather", "arrive"), [(Weather(drop=1.0), 0), (Weather(duplicate=1.0, echo=0.0), 60), (Weather(reorder=1.0), 30)]
 )
 def test_weather_loses_doubles_and_keeps(weather: Weather, arrive: int) -> None:
     wires = Wires()
@@ -140,6 +141,21 @@ def test_weather_loses_doubles_and_keeps(weather: Weather, arrive: int) -> None:
     wires.say(30)
     assert len(wires.heard) == arrive
     assert sum(wires.network.counts.values()) == 30
+
+
+def test_an_echo_comes_as_late_as_a_delayed_message() -> None:
+    wires = Wires()
+    wires.network.weather = Weather(duplicate=1.0, echo=1.0, delay_s=10.0)
+    wires.say(30)
+    assert 30 <= len(wires.heard) < 45
+    run(wires.time, wires.time.now + 10.0)
+    assert len(wires.heard) == 60
+
+
+def test_nine_runs_of_ten_have_a_drill_and_so_many_in_a_row_have_all() -> None:
+    drills = [drill_of(seed) for seed in range(70, 70 + 40)]
+    assert [one is None for one in drills[:10]] == [False] * 9 + [True]
+    assert {one for one in drills if one is not None} == set(DRILLS)
 
 
 def test_a_held_connection_keeps_what_was_said_until_it_is_full() -> None:
