@@ -57,7 +57,7 @@ REFUSED = frozenset({"bad_value", "conflict", "surplus"})
 """After these the question is asked again when the trainer still asks it, and the new answer gets the next revision. After a
 conflict an earlier process of this annotator skipped it or took its answer back; after `surplus` others took theirs back."""
 
-NOT_LEASED = "it is not leased to you any more"
+NOT_LEASED = "it may go to somebody else now"
 
 
 class Answering(Machine[Event, Command]):

@@ -9,17 +9,35 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from active_learner.core.answering import MAX_UNSENT
-from active_learner.core.answering_events import Command, Full, Left, Replied, Tell, TrainerGone, TrainerSeen, Unkept
+from active_learner.core.answering import MAX_UNSENT, NOT_LEASED
+from active_learner.core.answering_events import (
+    Command,
+    Full,
+    Left,
+    Replied,
+    Tell,
+    TrainerGone,
+    TrainerSeen,
+    Unkept,
+    Wanted,
+)
 from active_learner.core.decisions import HISTORY
 from active_learner.core.measures import Histogram
+from active_learner.core.occupancy import Occupancy
 from active_learner.durable.kept_answers import KeptAnswers
 from active_learner.services.desk import Desk, FromTrainer, answers_in_words, told_in_words
 from active_learner.web.forms import Form, Verdict, Word, question_form
 from active_learner.web.problems import Problem
-from protocol.messages import Action, Answer, AnswerReceipt, Lease, Question, QuestionClosed
+from protocol.messages import Action, Answer, AnswerReceipt, Lease, Leased, Question, QuestionClosed
+
+LEASED_S = 0.5
+"""For LEASED, when somebody comes: then a page has its questions with the first reply. It takes some milliseconds."""
+
+LEASE_S = 60.0
+"""Of a lease, until the trainer has said it."""
 
 TRAINER_S = 1.0
 """For the receipt of an answer; it takes some milliseconds when the trainer is there. A person must not wait for it."""
@@ -79,7 +97,10 @@ class WebDesk:
         self._times = times
         self._told: OrderedDict[str, _Told] = OrderedDict()
         self._recall(kept.all())
-        self.desk = Desk(annotator, self._sent, self._show, fail, kept, clock)
+        self.desk = Desk(annotator, self._sent, self._show, fail, kept, clock, ahead=0)
+        self._occupancy, self._leased = Occupancy(), asyncio.Event()
+        self.leased: Leased | None = None
+        """What the trainer said last."""
         self.is_trainer_here = False
 
     def _recall(self, kept: Iterable[tuple[Answer, str]]) -> None:
@@ -92,12 +113,19 @@ class WebDesk:
     # --- what the trainer says
 
     def heard(self, message: FromTrainer) -> None:
-        machine = self.desk.machine
-        before = {one.id for one in machine.questions()}
-        self.desk.heard(message)
-        after = {one.id for one in machine.questions()}
-        if isinstance(message, QuestionClosed) and message.id in before - after:
-            self._say("closed", {"question": message.id, "why": message.why})
+        why = message.why if isinstance(message, QuestionClosed) else NOT_LEASED
+        self._telling(lambda: self.desk.heard(message), why)
+        if isinstance(message, Leased) and message.annotator == self.annotator:
+            self.leased = message
+            self._leased.set()
+
+    def _telling(self, change: Callable[[], None], why: str) -> None:
+        """Do it, and tell the pages what came and what went."""
+        before = {one.id for one in self.desk.machine.questions()}
+        change()
+        after = {one.id for one in self.desk.machine.questions()}
+        for gone in sorted(before - after):
+            self._say("closed", {"question": gone, "why": why})
         if after - before:
             self._say("questions", {})
 
@@ -105,10 +133,54 @@ class WebDesk:
         self.is_trainer_here = here
         self.desk.handle(TrainerSeen(self._clock()) if here else TrainerGone(self._clock()))
 
+    # --- who is there
+
+    async def hold(self, ahead: int) -> None:
+        """Somebody asks for so many questions. Who was not there before waits until the trainer has said what there is."""
+        self._occupancy.use(self._clock())
+        held = self.desk.machine.holding.ahead
+        if ahead != held:
+            self._want(ahead)
+        if not held:
+            await self._hear()
+
+    async def lease(self, ahead: int, gives: tuple[str, ...]) -> None:
+        """So many, whatever was held before, and these not; 0: nobody is there any more."""
+        self._occupancy.use(self._clock())
+        self._want(ahead, gives)
+        if ahead:
+            await self._hear()
+
+    def tick(self, pages: int) -> None:
+        """`pages`: that are open."""
+        at = self._clock()
+        self._occupancy.look(at, pages)
+        seconds = LEASE_S if self.leased is None else self.leased.seconds
+        if self.desk.machine.holding.ahead and not self._occupancy.is_there(at, seconds):
+            self._want(0)
+        self.desk.tick()
+
+    def _want(self, ahead: int, gives: tuple[str, ...] = ()) -> None:
+        self._leased.clear()
+        self._telling(lambda: self.desk.handle(Wanted(ahead, self._clock(), gives)), NOT_LEASED)
+
+    async def _hear(self) -> None:
+        """LEASED, when there is a trainer and it says it soon."""
+        if self.is_trainer_here:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._leased.wait(), LEASED_S)
+
+    @property
+    def seconds(self) -> float | None:
+        """Until its leases end; None: there are none."""
+        until = self.desk.machine.holding.until
+        return None if until is None else max(0.0, until - self._clock())
+
     # --- what the page says
 
     async def take(self, word: Word) -> Verdict:
         """What became of it. Raises: Problem, when nothing did."""
+        self._occupancy.use(self._clock())
         told = self._told.get(word.id) or self._begin(word)
         if told.essence != word.essence:
             raise Problem(409, "This id belongs to another answer: each answer needs an id of its own.")
@@ -233,7 +305,9 @@ class WebDesk:
         machine = self.desk.machine
         if machine.phase in ("full", "leaving"):
             return []
-        return [question_form(question, None) for question in machine.questions()[:hold]]
+        ends = None if self.seconds is None else round(self._wall() + self.seconds, 3)
+        found = machine.questions()[:hold]
+        return [question_form(question, ends if question.annotator else None) for question in found]
 
     def history(self) -> list[Form]:
         """The decisions that stand, newest first."""

@@ -26,7 +26,7 @@ from active_learner.services.run_view import RunView
 from active_learner.services.shell import Service
 from active_learner.services.tally import tally_line
 from active_learner.services.web_desk import WebDesk
-from active_learner.web.forms import Form, Verdict, Word, finite
+from active_learner.web.forms import Form, LeaseForm, Verdict, Word, finite
 from active_learner.web.problems import Problem
 from active_learner.web.server import WebServer
 from active_learner.web.streams import Streams
@@ -238,8 +238,8 @@ class WebLabeler(Service):
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            for desk in list(self._desks.values()):
-                desk.desk.tick()
+            for name, desk in list(self._desks.items()):
+                desk.tick(len(self.streams.pages(name)))
 
     # --- the office
 
@@ -264,36 +264,40 @@ class WebLabeler(Service):
         }
 
     async def questions(self, annotator: str, hold: int) -> Form:
-        found = self._at_desk(annotator).questions(hold)
-        return {
-            "questions": found,
-            "waiting": max(0, self._open() - len(found)),
-            "text": "" if found else self._why_none(),
-        }
+        desk = self._at_desk(annotator)
+        await desk.hold(hold)
+        found = desk.questions(hold)
+        waiting = self._waiting(desk, len(found))
+        return {"questions": found, "waiting": waiting, "text": "" if found else self._why_none(desk)}
 
     def _open(self) -> int:
         return 0 if self._view.report is None else self._view.report.open_questions
 
-    def _why_none(self) -> str:
+    def _waiting(self, desk: WebDesk, shown: int) -> int:
+        """Open questions that nobody holds, as the trainer said last; one that does not lease knows how many there are."""
+        return max(0, self._open() - shown) if desk.leased is None else desk.leased.waiting
+
+    def _why_none(self, desk: WebDesk) -> str:
         if self._ended:
             return self._ended
         if not self._trainer_here:
             return "the trainer is away"
-        return "" if self._view.report is None else self._view.report.text
+        told = "" if desk.leased is None else desk.leased.text
+        return told or ("" if self._view.report is None else self._view.report.text)
 
     async def answer(self, annotator: str, word: Word) -> Verdict:
         if self._ended:
             raise Problem(410, self._ended)
         return await self._at_desk(annotator).take(word)
 
-    async def lease(self, annotator: str, wants: int, holds: list[str], gives: list[str]) -> Form:
-        found = self._at_desk(annotator).questions(wants) if wants else []
-        return {
-            "holds": [one["id"] for one in found],
-            "seconds": None,
-            "waiting": self._open(),
-            "text": self._why_none(),
-        }
+    async def lease(self, annotator: str, asked: LeaseForm) -> Form:
+        """A page that goes gives nothing back while another one of its annotator is open: they show the same."""
+        desk = self._at_desk(annotator)
+        if asked.wants or not asked.page or not self.streams.pages(annotator) - {asked.page}:
+            await desk.lease(asked.wants, asked.gives)
+        held = [one["id"] for one in desk.questions(asked.wants)]
+        text = self._why_none(desk) if len(held) < asked.wants else ""
+        return {"holds": held, "seconds": desk.seconds, "waiting": self._waiting(desk, len(held)), "text": text}
 
     def history(self, annotator: str) -> list[Form]:
         return self._at_desk(annotator).history()

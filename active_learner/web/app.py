@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from active_learner.web.doorman import Doorman, Visitor
-from active_learner.web.forms import read_hold, read_lease, read_word
+from active_learner.web.forms import read_hold, read_lease, read_page, read_word
 from active_learner.web.guard import Guard, Handler, form_of, told, told_by_us
 from active_learner.web.office import Office
 from active_learner.web.openapi import DOCUMENT
@@ -146,7 +146,7 @@ class Page:
         """A page that goes cannot set a header: it has the token in the body."""
         form = await form_of(request)
         self._doorman.check_change(visitor, request.headers.get("x-csrf-token") or _text(form.get("csrf")))
-        return JSONResponse(await self._office.lease(visitor.annotator, *read_lease(form)))
+        return JSONResponse(await self._office.lease(visitor.annotator, read_lease(form)))
 
     async def _history(self, request: Request, visitor: Visitor) -> Response:
         return JSONResponse(self._office.history(visitor.annotator))
@@ -169,7 +169,8 @@ class Page:
     async def _events(self, request: Request, visitor: Visitor) -> Response:
         office = self._office
         last = request.headers.get("last-event-id", "")[:100]
-        stream = office.streams.open(visitor.annotator, last, office.greeting(visitor.annotator))
+        page = read_page(request.query_params.get("page", ""))
+        stream = office.streams.open(visitor.annotator, last, office.greeting(visitor.annotator), page)
         return _Streaming(stream, lambda: office.streams.leave(stream))
 
     async def _document(self, request: Request) -> Response:

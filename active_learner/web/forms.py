@@ -45,6 +45,16 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseForm:
+    """How many questions somebody wants to hold, and which go back."""
+
+    wants: int
+    gives: tuple[str, ...]
+    page: str
+    """The page that goes; "": a script, which speaks for its annotator."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What became of a word: HTTP's code, the receipt's status, words for the person."""
 
@@ -128,18 +138,26 @@ def _short(given: Any) -> str:
     return json.dumps(given)[:60]
 
 
-def read_lease(form: Form) -> tuple[int, list[str], list[str]]:
-    """wants, holds, gives. Raises: Problem."""
+def read_lease(form: Form) -> LeaseForm:
+    """Raises: Problem."""
     wants = form.get("wants")
     if isinstance(wants, bool) or not isinstance(wants, int) or not 0 <= wants <= MOST_HELD:
         raise Problem(400, f"wants must be a whole number from 0 to {MOST_HELD}.")
-    return wants, _names(form.get("holds", []), "holds"), _names(form.get("gives", []), "gives")
+    _names(form.get("holds", []), "holds")  # said for the person who reads it: what is held is known here
+    return LeaseForm(wants, tuple(_names(form.get("gives", []), "gives")), read_page(form.get("page", "")))
 
 
 def _names(given: Any, field: str) -> list[str]:
     if not isinstance(given, list) or len(given) > 10 * MOST_HELD:
         raise Problem(400, f"{field} must be a list of at most {10 * MOST_HELD} ids.")
     return [_name(one, field) for one in given]
+
+
+def read_page(given: Any) -> str:
+    """Raises: Problem."""
+    if isinstance(given, str) and (not given or ID.fullmatch(given)):
+        return given
+    raise Problem(400, "page must be 32 lower-case hexadecimal digits, made once when the page is opened.")
 
 
 def read_hold(text: str | None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from active_learner.web.forms import Form, Verdict, Word
+from active_learner.web.forms import Form, LeaseForm, Verdict, Word
 from active_learner.web.streams import Streams
 
 
@@ -20,7 +20,7 @@ class Office(Protocol):
 
     async def answer(self, annotator: str, word: Word) -> Verdict: ...
 
-    async def lease(self, annotator: str, wants: int, holds: list[str], gives: list[str]) -> Form: ...
+    async def lease(self, annotator: str, asked: LeaseForm) -> Form: ...
 
     def history(self, annotator: str) -> list[Form]: ...
 

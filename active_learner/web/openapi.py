@@ -92,7 +92,8 @@ SCHEMAS: dict[str, Schema] = {
             "pool": _said(WHOLE, "samples in the pool when it was asked"),
             "asked_at": _or_null(NUMBER),
             "expires_at": _said(
-                _or_null(NUMBER), "end of the lease, seconds since 1970; renewed by each GET of questions"
+                _or_null(NUMBER),
+                "end of the lease, seconds since 1970; it moves on while a page is open or questions are asked for",
             ),
         }
     ),
@@ -121,10 +122,23 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Lease": _object(
-        {"wants": WHOLE, "holds": _list(TEXT), "gives": _list(TEXT), "csrf": _said(TEXT, "in place of the header")},
-        ("holds", "gives", "csrf"),
+        {
+            "wants": _said({"type": "integer", "minimum": 0, "maximum": 20}, "0: all are given back at once"),
+            "holds": _list(TEXT),
+            "gives": _said(_list(TEXT), "others may have these"),
+            "page": _said(TEXT, "with wants 0: this page goes; nothing is given back while another one is open"),
+            "csrf": _said(TEXT, "in place of the header"),
+        },
+        ("holds", "gives", "page", "csrf"),
     ),
-    "Leased": _object({"holds": _list(TEXT), "seconds": _or_null(NUMBER), "waiting": WHOLE, "text": TEXT}),
+    "Leased": _object(
+        {
+            "holds": _list(TEXT),
+            "seconds": _said(_or_null(NUMBER), "until the leases end; null: there are none"),
+            "waiting": _said(WHOLE, "open questions that nobody holds"),
+            "text": _said(TEXT, "why there are no more"),
+        }
+    ),
     "Decision": _object(
         {
             "id": TEXT,
@@ -213,7 +227,14 @@ HOLD: Schema = {
     "name": "hold",
     "in": "query",
     "schema": {"type": "integer", "minimum": 1, "maximum": 20, "default": 3},
-    "description": "questions that this annotator wants to hold; asking again renews them",
+    "description": "questions that this annotator wants to hold; they are its own until a lease after the last use",
+}
+
+PAGE: Schema = {
+    "name": "page",
+    "in": "query",
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "description": "an id that a labeling page made for itself: while it is open its annotator's questions stay leased",
 }
 
 PATHS: dict[str, Schema] = {
@@ -243,6 +264,7 @@ PATHS: dict[str, Schema] = {
     "/api/v1/events": {
         "get": {
             "summary": "What happens",
+            "parameters": [PAGE],
             "description": EVENTS,
             "responses": _answers({"200": {"text/event-stream": {"schema": TEXT}}}),
         }

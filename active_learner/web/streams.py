@@ -31,8 +31,9 @@ ANEW = ("questions", "trainer", "status")
 class Stream:
     """One open connection. Iterate it for the bytes to write; ends after `end`."""
 
-    def __init__(self, who: str) -> None:
-        self.who = who
+    def __init__(self, who: str, page: str = "") -> None:
+        """`page`: the id that a labeling page made for itself; "": another listener."""
+        self.who, self.page = who, page
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def put(self, text: bytes) -> bool:
@@ -85,9 +86,9 @@ class Streams:
             self.leave(stream)
             stream.end()
 
-    def open(self, who: str, last: str, now: list[tuple[str, dict[str, Any]]]) -> Stream:
+    def open(self, who: str, last: str, now: list[tuple[str, dict[str, Any]]], page: str = "") -> Stream:
         """`last`: what the browser says it heard last. `now`: what a fresh page must know."""
-        stream = Stream(who)
+        stream = Stream(who, page)
         own = [one for one in self._open if one.who == who]
         for oldest in own[: max(0, len(own) - STREAMS + 1)]:
             self.leave(oldest)
@@ -110,6 +111,10 @@ class Streams:
 
     def leave(self, stream: Stream) -> None:
         self._open.pop(stream, None)
+
+    def pages(self, who: str) -> set[str]:
+        """Of an annotator."""
+        return {one.page for one in self._open if one.who == who and one.page}
 
     def close(self) -> None:
         """End all, those that come later too."""

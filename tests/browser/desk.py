@@ -76,6 +76,7 @@ class Desk:
         self.held: dict[str, str] = {}
         self.standing: dict[tuple[str, str], dict[str, Any]] = {}
         self.streams: dict[asyncio.Queue[str | None], str] = {}
+        self.pages: dict[asyncio.Queue[str | None], str] = {}
 
     def _question(self, number: int, sample: NDArray[Any]) -> dict[str, Any]:
         return {
@@ -121,6 +122,13 @@ class Desk:
     def unique(self) -> list[dict[str, Any]]:
         """The answers without repeats of an id, in the order of arrival."""
         return list({word["id"]: word for word in self.answers}.values())
+
+    def give_back(self, annotator: str, page: str) -> None:
+        """The page goes; another one of the same person shows the same questions."""
+        others = {one for queue, one in self.pages.items() if self.streams.get(queue) == annotator} - {page, ""}
+        if not others:
+            self.held = {question: holder for question, holder in self.held.items() if holder != annotator}
+        self.gave.set()
 
     # --- what it says by itself
 
@@ -214,9 +222,7 @@ class Pages:
     async def leases(self, request: Request) -> Response:
         word = await request.json()
         self.desk.leases.append({**word, "annotator": who(request)})
-        for question in word["gives"]:
-            self.desk.held.pop(question, None)
-        self.desk.gave.set()
+        self.desk.give_back(who(request), word["page"])
         return JSONResponse({"holds": word["holds"], "seconds": LEASE_S, "waiting": 0, "text": ""})
 
     async def history(self, request: Request) -> Response:
@@ -236,17 +242,18 @@ class Pages:
         return JSONResponse({"open": len(items), "waiting": 0, "items": items})
 
     async def events(self, request: Request) -> Response:
-        return StreamingResponse(self._stream(who(request)), media_type="text/event-stream")
-
-    async def _stream(self, annotator: str) -> AsyncIterator[str]:
         queue: asyncio.Queue[str | None] = asyncio.Queue()
-        self.desk.streams[queue] = annotator
+        self.desk.streams[queue], self.desk.pages[queue] = who(request), request.query_params.get("page", "")
+        return StreamingResponse(self._stream(queue), media_type="text/event-stream")
+
+    async def _stream(self, queue: asyncio.Queue[str | None]) -> AsyncIterator[str]:
         try:
             yield ": here\n\n"
             while (line := await queue.get()) is not None:
                 yield line
         finally:
             self.desk.streams.pop(queue, None)
+            self.desk.pages.pop(queue, None)
 
 
 def who(request: Request) -> str:

@@ -214,7 +214,25 @@ def test_the_page_gives_its_questions_back_when_it_goes(serve: Serve, visit: Ope
     assert len(held) == 3
     person.page.goto("about:blank")
     assert serving.desk.gave.wait(60)
-    assert serving.desk.leases == [{"wants": 0, "holds": [], "gives": held, "csrf": "csrf-anna", "annotator": "anna"}]
+    (said,) = serving.desk.leases
+    assert len(said.pop("page")) == 32
+    assert said == {"wants": 0, "holds": [], "gives": held, "csrf": "csrf-anna", "annotator": "anna"}
+    assert serving.desk.held == {}
+
+
+def test_a_tab_that_closes_leaves_its_questions_to_another_tab_of_the_same_person(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    tabs = [visit(serving) for _ in range(2)]
+    for tab in tabs:
+        tab.until("activeLearner.stream.live")
+    held = set(tabs[1].say("activeLearner.session.held"))
+    tabs[0].page.goto("about:blank")
+    assert serving.desk.gave.wait(60)
+    assert held <= serving.desk.held.keys()
+    serving.desk.gave.clear()
+    tabs[1].page.goto("about:blank")
+    assert serving.desk.gave.wait(60)
+    assert serving.desk.held == {}
 
 
 def test_two_people_side_by_side_never_have_the_same_question(serve: Serve, visit: Open) -> None:

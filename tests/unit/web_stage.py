@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from active_learner.web.doorman import Doorman
 from protocol.messages import (
     Answer,
     AnswerReceipt,
+    Lease,
+    Leased,
     Question,
     QuestionClosed,
     RoundLine,
@@ -98,14 +101,14 @@ class Browser:
             self.csrf = (await self.get("/api/v1/me")).form["csrf"]
         return reply
 
-    async def stream(self, **headers: str) -> Listener:
-        return Listener(self, headers)
+    async def stream(self, page: str = "", **headers: str) -> Listener:
+        return Listener(self, headers, page)
 
 
 class Listener:
     """An open stream of events."""
 
-    def __init__(self, browser: Browser, headers: dict[str, str]) -> None:
+    def __init__(self, browser: Browser, headers: dict[str, str], page: str) -> None:
         fields = {"host": browser.host, "cookie": browser.cookie, **headers}
         self.ends = asyncio.Event()
         self._parts: asyncio.Queue[bytes] = asyncio.Queue()
@@ -119,7 +122,7 @@ class Listener:
         async def send(message: Any) -> None:
             self._parts.put_nowait(message.get("body", b""))
 
-        scope = _scope("GET", "/api/v1/events", fields, b"")
+        scope = _scope("GET", f"/api/v1/events?page={page}", fields, b"")
         self.running = asyncio.create_task(browser.app(scope, receive, send))
 
     async def event(self, kind: str) -> Any:
@@ -167,14 +170,44 @@ def _collector(said: list[Any]) -> Callable[[Any], Awaitable[None]]:
 
 
 class Trainer:
-    """Hears answers; replies when the test says so."""
+    """Hears answers; replies when the test says so. What it asks in the room is leased to all; with `leasing` the test leases."""
 
     def __init__(self, address: str) -> None:
         self.peer = Peer(experiment="e", role="trainer", name="trainer", exclusive=True, address=address)
         self.heard: asyncio.Queue[Received] = asyncio.Queue()
+        self.leases: asyncio.Queue[Lease] = asyncio.Queue()
+        self.asked: dict[str, None] = {}
+        self.leasing = False
+        self.seconds, self.waiting, self.text = 30.0, 0, ""
+
+    def _heard(self, received: Received) -> None:
+        if not isinstance(received.message, Lease):
+            return self.heard.put_nowait(received)
+        self.last_lease = received
+        if not self.leasing:
+            return self.says_leased(received.message.annotator, *self.asked)
+        return self.leases.put_nowait(received.message)
+
+    def says_leased(self, annotator: str, *holds: str) -> None:
+        leased = Leased(annotator, holds, self.seconds, self.waiting, self.text)
+        self.peer.reply(self.last_lease, leased)
+
+    def leases_to(self, annotator: str, *names: str) -> None:
+        """These and no others."""
+        for rank, name in enumerate(names, start=1):
+            self.peer.reply(self.last_lease, replace(question(name, rank), annotator=annotator))
+        self.says_leased(annotator, *names)
+
+    async def lease(self, **named: object) -> Lease:
+        """The next one with these fields: what is unanswered is said again in between."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                lease = await self.leases.get()
+                if all(getattr(lease, name) == value for name, value in named.items()):
+                    return lease
 
     async def start(self) -> None:
-        self.peer.on_message = self.heard.put_nowait
+        self.peer.on_message = self._heard
         await self.peer.open()
         await self.peer.join("user")
         await self.peer.join("control")
@@ -204,10 +237,12 @@ class Trainer:
         return answer
 
     def ask(self, *names: str) -> None:
+        self.asked.update(dict.fromkeys(names))
         for rank, name in enumerate(names, start=1):
             self.peer.send("user", question(name, rank))
 
     def close(self, name: str, why: str = "answered") -> None:
+        self.asked.pop(name, None)
         self.peer.send("user", QuestionClosed(name, why))
 
 
@@ -222,6 +257,8 @@ class Stage:
     def __post_init__(self) -> None:
         self.at = 1000.0
         self.wall = 1_700_000_000.0
+        self.ahead = 0.0
+        """The service's clock goes ahead by that much."""
         peer = Peer(experiment="e", role="labeler", address=self.broker.address)
         self.people = Accounts(self.folder / "e.annotators.json", lambda: self.wall, always=self.default)
         self.service = WebLabeler(
@@ -230,6 +267,7 @@ class Stage:
             Manners("e", guide={"5": "good"}, instrument={"wave": "sine", "tempo": 128.0, "volume": 0.8}),
             self._keep,
             self.names,
+            clock=lambda: time.monotonic() + self.ahead,
             wall=lambda: self.wall,
         )
         self.trainer = Trainer(self.broker.address)

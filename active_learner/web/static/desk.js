@@ -14,9 +14,10 @@ export class Desk extends EventTarget {
   #timer = 0;
   #seconds = 60;
 
-  constructor(service, session, outbox) {
+  // `page`: its id, by which the service knows whether another one of this annotator is open.
+  constructor(service, session, outbox, page) {
     super();
-    Object.assign(this, { service, session, outbox, waiting: null, text: "", gone: false });
+    Object.assign(this, { service, session, outbox, page, waiting: null, text: "", gone: false });
   }
 
   // Fetches what is to be held; a call while one is under way makes one more after it.
@@ -71,8 +72,7 @@ export class Desk extends EventTarget {
   leave() {
     this.gone = true;
     clearTimeout(this.#timer);
-    const gives = this.session.held;
-    if (gives.length) this.service.farewell("/leases", { wants: 0, holds: [], gives });
+    this.service.farewell("/leases", { wants: 0, holds: [], gives: this.session.held, page: this.page });
   }
 
   back() {

@@ -187,7 +187,7 @@ export class Ears {
 function entriesOf(body) {
   const raw = Array.isArray(body) ? body : body.decisions ?? body.history ?? [];
   const entries = raw.filter((one) => one.action !== "undo" && (one.Q ?? one.q)?.features).map((one) => ({
-    id: one.id, question: one.Q ?? one.q, action: one.action, value: one.value, at: one.at, circumstances: {}, text: one.text ?? "",
+    id: one.id, question: one.Q ?? one.q, action: one.action, value: one.value, at: one.at, circumstances: {}, status: one.status, text: one.text ?? "",
     save: one.status ? (GOOD.has(one.status) ? "saved" : one.status === "kept" ? "kept" : "refused") : "kept",
   }));
   return entries.sort((a, b) => b.at - a.at);

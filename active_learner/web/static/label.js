@@ -4,7 +4,7 @@ import { Desk } from "./desk.js";
 import { Keymap } from "./keys.js";
 import { namesOf } from "./classes.js";
 import { LabelPage } from "./label-page.js";
-import { Outbox } from "./outbox.js";
+import { Outbox, newId } from "./outbox.js";
 import { Player } from "./player.js";
 import { Service, Refused } from "./service.js";
 import { Session } from "./session.js";
@@ -33,8 +33,9 @@ function parts(service, me) {
   Object.assign(player, { speed: choices.get("speed", 1), volume: choices.get("volume", me.instrument?.volume ?? 0.8) });
   const session = new Session(me.history_size ?? 10);
   const outbox = new Outbox(service, `${me.experiment}/${me.annotator}`);
+  const page = newId();
   const keymap = new Keymap(namesOf(me), me.keys);
-  return { service, me, choices, player, session, outbox, keymap, desk: new Desk(service, session, outbox), sounds: new Sounds(player.instrument), stream: new Stream(service) };
+  return { service, me, choices, player, session, outbox, keymap, desk: new Desk(service, session, outbox, page), sounds: new Sounds(player.instrument), stream: new Stream(service, page) };
 }
 
 // Until the service says it; a page that is not let in says so and stays.

@@ -48,7 +48,8 @@ export class Session extends EventTarget {
   #decided(id, turn) {
     const found = this.#standing.get(id);
     if (!found) return false;
-    return found.entry.action !== "skip" || found.settled === null || found.settled >= turn; // a skipped one may come back
+    const may = found.entry.action === "skip" || found.entry.status === "surplus"; // when it was closed, when others took theirs back
+    return !may || found.settled === null || found.settled >= turn;
   }
 
   // It was closed by somebody else, or time is over.
@@ -67,7 +68,7 @@ export class Session extends EventTarget {
   settle(id, { save, status = "", text = "" }) {
     const entry = [...this.#standing.values()].find((one) => one.entry.id === id)?.entry;
     if (!entry) return null;
-    Object.assign(entry, { save, text });
+    Object.assign(entry, { save, status, text });
     if (!ON_ITS_WAY.has(save)) this.#standing.get(entry.question.id).settled ??= ++this.#turn;
     if (save === "refused" && REOPENS.has(status)) this.#standing.delete(entry.question.id);
     this.#changed("history");

@@ -10,9 +10,10 @@ export class Stream extends EventTarget {
   #timer = 0;
   #wait = FIRST_MS;
 
-  constructor(service, path = "/api/v1/events") {
+  // `page`: of a labeling page, which keeps its questions while its stream is open.
+  constructor(service, page = "") {
     super();
-    Object.assign(this, { service, path });
+    Object.assign(this, { service, path: `/api/v1/events${page && `?page=${page}`}` });
   }
 
   open() {
@@ -31,7 +32,11 @@ export class Stream extends EventTarget {
 
   retryNow() {
     this.#wait = FIRST_MS;
-    if (this.#source?.readyState !== EventSource.OPEN) this.open();
+    if (!this.live) this.open();
+  }
+
+  get live() {
+    return this.#source?.readyState === EventSource.OPEN;
   }
 
   #opened() {
