@@ -22,6 +22,7 @@ import pytest
 from active_learner.config.schema import BrokerConfig
 from active_learner.services.broker import Broker
 from active_learner.transport import router_at
+from protocol.messages import Lease
 from tests.integration.by_hand import Hand, Shell
 from tests.integration.up_process import call
 from tests.unit.web_stage import Trainer, question
@@ -136,9 +137,27 @@ def test_row_50_a_stop_with_open_streams_and_an_answer_under_way_takes_less_than
     with_a_broker(tmp_path, scene)
 
 
-def open_stream(client: Client) -> HTTPConnection:
+def test_the_questions_of_a_page_whose_browser_died_go_to_others_within_seconds(tmp_path: Path) -> None:
+    async def scene(hand: Hand, trainer: Trainer) -> None:
+        trainer.leasing = True
+        await trainer.start()
+        _, client = await asyncio.to_thread(start, hand)
+        page = await asyncio.to_thread(open_stream, client, f"?page={'a' * 32}")
+        asking = asyncio.create_task(client.say("questions?hold=2"))
+        await trainer.lease(wants=2)
+        trainer.leases_to("ann", "q", "r")
+        code, said = await asking
+        assert (code, [one["id"] for one in said["questions"]]) == (200, ["q", "r"])
+        await trainer.lease(holds=("q", "r"))
+        page.close()
+        assert await trainer.lease(wants=0) == Lease("ann", 0, (), ())
+
+    with_a_broker(tmp_path, scene)
+
+
+def open_stream(client: Client, query: str = "") -> HTTPConnection:
     connection = HTTPConnection(client.place.removeprefix("http://"), timeout=30)
-    connection.request("GET", "/api/v1/events", headers={"Authorization": f"Bearer {client.token}"})
+    connection.request("GET", f"/api/v1/events{query}", headers={"Authorization": f"Bearer {client.token}"})
     response = connection.getresponse()
     assert response.status == 200
     assert response.readline() == b"retry: 500\n"
