@@ -126,17 +126,19 @@ def test_killed_by_sigkill_it_leaves_no_orphan_and_the_next_one_resumes(tmp_path
     assert rounds(tmp_path / "run") == list(range(1, done + 3))
 
 
-@pytest.mark.parametrize("name", ["broker", "evaluator", "source", "labeler", "trainer"])
-def test_whatever_dies_is_started_again_and_the_run_goes_on(name: str, tmp_path: Path) -> None:
-    with Up("digits", *QUICK, "--rounds", "6", cwd=tmp_path) as up:
+@pytest.mark.timeout(300)
+def test_whatever_dies_is_started_again_and_the_run_goes_on(tmp_path: Path) -> None:
+    with Up("digits", *QUICK, cwd=tmp_path) as up:
         up.wait_for("all are ready")
-        command = "serve" if name == "trainer" else "label" if name == "labeler" else name
-        [victim] = [pid for pid in descendants(up.pid) if f"\0{command}\0" in _command_line(pid)]
-        os.kill(victim, signal.SIGKILL)
-        up.wait_for(f"{name} ended with signal 9; starting it again")
-        code, out, _ = up.ended()
-        assert code == 0, "".join(up.lines)
-        assert out.splitlines()[-1].startswith("result: rounds=6 ")
+        for name in ("broker", "evaluator", "source", "labeler", "trainer"):
+            command = {"trainer": "serve", "labeler": "label"}.get(name, name)
+            [victim] = [pid for pid in descendants(up.pid) if f"\0{command}\0" in _command_line(pid)]
+            os.kill(victim, signal.SIGKILL)
+            up.wait_for(f"{name} ended with signal 9; starting it again")
+            for _ in range(3):  # one may have been nearly over
+                up.wait_for("round ")
+        up.signal(signal.SIGINT)
+        assert up.ended()[0] == 0, "".join(up.lines)
 
 
 def _command_line(pid: int) -> str:
