@@ -242,12 +242,22 @@ class Session(Machine[Event, Command]):
         refused = event.message
         assert isinstance(refused, Refused)
         self.heard_at = event.at
+        if refused.code == RefusalCode.MALFORMED:
+            return self._ask_who_we_are(event.at)
         room = self._asked.pop(event.sequence, None)
         if room is None or room in self.rooms or room not in self._wanted:
             return []
         del self._wanted[room]
         done = self._complete() if self.phase == "joining" else []
         return [RoomRefused(room, refused.code, refused.text), *done]
+
+    def _ask_who_we_are(self, at: float) -> list[Command]:
+        """We spoke in another session than the one of this connection: of several WELCOMEs an older one came last. The answer to
+        HELLO says which it is."""
+        if at - self._hello_at < HELLO_S:
+            return []
+        self._hello_at = at
+        return [Say(self.hello, 0, self.next_sequence())]
 
     def _presence(self, event: Heard) -> list[Command]:
         presence = event.message

@@ -34,10 +34,12 @@ class Drill:
     act: Act
     setting: Callable[[Draft], None] = lambda made: None
     begin: Callable[[Fate, Random], None] | None = None
+    chance: float = 0.5
+    """Of the act, each time."""
 
     def start(self, fate: Fate, random: Random) -> None:
         def come(process: Process) -> None:
-            if random.random() < 0.5:
+            if random.random() < self.chance:
                 self.act(fate, process, random)
                 fate.world.faults["ambush"] += 1
             if fate.world.faults["ambush"] < MOST_AMBUSHES:
@@ -59,6 +61,22 @@ def rules(made: Draft, **changed: Any) -> None:
 def _one_stage(made: Draft) -> None:
     made.stages = 1
     rules(made, stages=("evaluator",), fused=True)
+
+
+def _chain(made: Draft) -> None:
+    made.stages = 2
+    rules(made, stages=("stage0", "stage1"), epochs=3)
+
+
+def _validated(made: Draft) -> None:
+    made.validated = made.storm = True
+
+
+def _short_sources(made: Draft) -> None:
+    """They end before the pool is full."""
+    for habit in made.habits:
+        habit.total = 5
+    rules(made, pool_size=12, pool_capacity=12, query_size=2)
 
 
 def _small_outbox(made: Draft) -> None:
@@ -144,6 +162,13 @@ def _sicken(work: str) -> Act:
     return sicken
 
 
+def _lose_a_step(fate: Fate, process: Process, random: Random) -> None:
+    """A stage dies before it has applied what the other one has; that one is told, perhaps twice, to go back, and cannot."""
+    fate.blow(6.0, Weather(duplicate=0.9))
+    plots.kill(fate, process, random)
+    fate.await_row(("EvaluationMachine", "restore"), lambda other: plots.spoil(fate, other, random))
+
+
 def _refuse_late(fate: Fate, process: Process, random: Random) -> None:
     """What it refuses is heard when the trainer, which was cut off, asks again where all stand."""
     _sicken("forward")(fate, process, random)
@@ -190,10 +215,20 @@ def _take_over(fate: Fate, process: Process, random: Random) -> None:
 def _regret(fate: Fate, process: Process, random: Random) -> None:
     """Nobody trains for a while, because a stage does not say where it stands; who gave labels takes them all back."""
     stage = fate.stage(random)
-    fate.strike_later(0.0, stage.kill)
+    fate.strike_later(0.0, lambda: plots.cut(fate, stage, random))
     fate.await_row(("TrainingMachine", "stage joined"), lambda _: fate.stop_for(stage, 30.0))
     fate.await_row(("AskingMachine", "batch answered"), lambda _: setattr(fate.temper, "regret", True))
     fate.later(45.0, lambda: setattr(fate.temper, "regret", False))
+
+
+def _think_otherwise(fate: Fate, process: Process, random: Random) -> None:
+    """Labels are changed while a round waits for its stage, and the next trainer knows that another one is due."""
+    stage, temper, seconds = fate.stage(random), fate.temper, random.uniform(6.0, 12.0)
+    stage.away_until = fate.world.time.now + seconds
+    fate.strike_later(0.0, stage.kill)
+    temper.revise, temper.skip, temper.undo = 0.9, 0.0, 0.0
+    fate.strike_later(seconds, process.kill)
+    fate.strike_later(seconds, lambda: setattr(temper, "revise", 0.1))
 
 
 def _nothing(fate: Fate, process: Process, random: Random) -> None:
@@ -201,11 +236,6 @@ def _nothing(fate: Fate, process: Process, random: Random) -> None:
 
 
 # --- what goes on beside ------------------------------------------------------------------------------------------
-
-
-def _lose_a_gradient(fate: Fate, random: Random) -> None:
-    """Restorations are seldom needed, but by a stage that lost what another one has."""
-    fate.await_row(("EvaluationMachine", "gradient"), lambda process: plots.kill(fate, process, random))
 
 
 def _put_back_often(fate: Fate, random: Random) -> None:
@@ -224,16 +254,17 @@ DRILLS = (
     Drill(("Answering", "reply_open"), _die_unheard),
     Drill(("Answering", "reply_open"), _clog_outbox),
     Drill(("AskingMachine", "pool full"), _choose_long, _impatient),
-    Drill(("AskingMachine", "questions stored"), _regret, _few_labels),
+    Drill(("AskingMachine", "questions stored"), _regret, _few_labels, chance=1.0),
     Drill(("AskingMachine", "round over"), plots.be_alone),
     Drill(("EvaluationMachine", "forward"), _sicken("forward"), _stormy),
     Drill(("EvaluationMachine", "forward"), _refuse_late),
-    Drill(("EvaluationMachine", "forward"), _miscount),
+    Drill(("EvaluationMachine", "forward"), _miscount, _chain),
     Drill(("EvaluationMachine", "forward"), _stutter, _one_stage),
     Drill(("EvaluationMachine", "gradient"), _sicken("apply"), _stormy),
-    Drill(("EvaluationMachine", "restore"), plots.spoil, _stormy, _lose_a_gradient),
+    Drill(("EvaluationMachine", "gradient"), _lose_a_step, _chain),
     Drill(("EvaluationMachine", "step"), _sicken("apply"), _one_stage),
-    Drill(("EvaluationMachine", "validate"), _sicken("evaluate"), _stormy),
+    Drill(("EvaluationMachine", "validate"), _sicken("evaluate"), _validated),
+    Drill(("Proposing", "exhausted"), _nothing, _short_sources),
     Drill(("Proposing", "proposal"), _nothing, _gossip, _chat_often),
     Drill(("Session", "Welcome"), plots.hush),
     Drill(("Session", "Welcome"), plots.go_home),
@@ -242,6 +273,7 @@ DRILLS = (
     Drill(("TrainingMachine", "last promoted"), plots.fill_disk),
     Drill(("TrainingMachine", "last promoted"), _hold_result),
     Drill(("TrainingMachine", "plan committed"), plots.be_alone),
+    Drill(("TrainingMachine", "plan committed"), _think_otherwise),
     Drill(("TrainingMachine", "prediction"), plots.outrun),
     Drill(("TrainingMachine", "prediction"), _echo),
     Drill(("TrainingMachine", "prediction"), _take_over),

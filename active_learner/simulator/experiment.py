@@ -52,8 +52,13 @@ KEPT = 3
 CHECKPOINT_STEPS, CHECKPOINT_S = 4, 2.0
 """Between two checkpoints in the middle of a round: rounds are short here."""
 OUTBOX = ("active_learner.services.desk", "Answering")
-LOOK, LOOKS_S = ("active_learner.core.session", "LOOK_S"), (0.5, 2.0, 2.0, 2.0)
-"""Between two looks at who is in a room, mostly more than it is: they find PRESENCE that was lost, and none is lost here."""
+SELDOM = {
+    ("active_learner.core.session", "LOOK_S"): 2.0,
+    ("active_learner.core.membership", "QUIET_S"): 1.0,
+    ("active_learner.services.broker", "QUIET_S"): 1.0,
+}
+"""Signs of life, in three of four runs. They are half of all that is said: who looks into a room finds PRESENCE that was lost,
+and none is lost here; who is asked after a quarter of a second has mostly spoken after half of one."""
 LOW_LIMITS = {
     ("active_learner.core.answering", "MAX_OPEN"): 2,
     ("active_learner.core.answering", "HISTORY"): 1,
@@ -118,8 +123,8 @@ def draft(random: Random) -> Draft:
         slow=random.random() < (0.5 if hasty else 0.15),
         limits={
             **(LOW_LIMITS if low else {}),
+            **(SELDOM if random.random() < 0.75 else {}),
             OUTBOX: partial(Answering, max_unsent=most),
-            LOOK: random.choice(LOOKS_S),
         },
         backups=random.random() < 0.3,
     )

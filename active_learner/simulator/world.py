@@ -312,8 +312,11 @@ class World:
     def _observed(self) -> Iterator[None]:
         observe, handle = Machine.observe, Machine.handle
 
+        count, witness = self.watch.count_row, self._witness.handle
+
         def watched(machine: Machine[Any, Any], event: Any) -> list[Any]:
-            return self.watch.handle(lambda one, told: self._witness.handle(handle, one, told), machine, event)
+            count(machine, event)
+            return witness(handle, machine, event)
 
         Machine.observe = staticmethod(self._observe)
         Machine.handle = watched  # type: ignore[method-assign, assignment]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from active_learner.core.resends import Resends
@@ -114,6 +116,25 @@ def test_a_full_broker_is_asked_again_every_second(session: Session) -> None:
     assert session.handle(Heard(Refused("limit", "full"), 1, 0.1)) == [Rejected("limit", "full")]
     assert session.handle(Tick(0.1 + FULL_S - 0.01)) == []
     assert session.handle(Tick(0.1 + FULL_S)) == [Say(HELLO, 0, 2)]
+
+
+@pytest.mark.parametrize("phase", ["joining", "ready"])
+def test_refused_for_the_number_of_its_session_it_says_hello_and_takes_the_one_that_it_is_told(
+    session: Session, phase: str
+) -> None:
+    """Of two WELCOMEs the older one came last."""
+    session.handle(Want(ROOM, 0.0))
+    session.handle(Heard(WELCOME, 0, 0.0))
+    if phase == "ready":
+        session.handle(Heard(Joined(ROOM, ()), 1, 0.0))
+    wrong = Heard(Refused("malformed", "session 7 is not the one of this connection"), 1, 1.0)
+    assert session.handle(wrong) == [Say(HELLO, 0, 2)]
+    assert session.handle(replace(wrong, at=1.0 + HELLO_S - 0.01)) == []
+    assert session.phase == phase
+    told = session.handle(Heard(Welcome(1, 8, "broker", 1000), 2, 1.1))
+    assert Down("the broker began a new session") in told
+    assert Say(Join(ROOM), 8, 3) in told
+    assert RoomJoined(ROOM, ()) in session.handle(Heard(Joined(ROOM, ()), 3, 1.1))
 
 
 def test_a_limit_above_that_of_the_protocol_is_not_believed(session: Session) -> None:
