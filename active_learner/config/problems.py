@@ -195,6 +195,11 @@ def senseless(values: Mapping[str, Any], layer: Layer) -> list[str]:
     if capacity is not None and capacity < trainer["pool_size"]:
         text = f"must be at least trainer.pool_size ({trainer['pool_size']}), not {capacity}"
         problems.append(line(("trainer", "pool_capacity"), text, layer))
+    if trainer["adjudicate"] and trainer["labels_per_item"] < 2:
+        text = (
+            f"must be at least 2 with trainer.adjudicate, which is for who disagree, not {trainer['labels_per_item']}"
+        )
+        problems.append(line(("trainer", "labels_per_item"), text, layer))
     if trainer["promotion"] == "gated" and values["validation"]["every"] != 1:
         text = f"must be 1 with trainer.promotion: gated, which judges every round, not {values['validation']['every']}"
         problems.append(line(("validation", "every"), text, layer))

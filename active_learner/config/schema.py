@@ -5,29 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0.0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
-MIB = 1024 * 1024
-DTYPES = Literal["uint8", "int8", "int16", "int32", "int64", "float32", "float64"]
-
-
-class Section(BaseModel):
-    """Unknown keys are errors; values are not converted silently."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
-
-
-def memory(default: int, what: str = "what it has at its start") -> Any:
-    """The key `memory_bytes` of a process; the defaults are more than ten times what the shipped experiments take."""
-    return Field(
-        default,
-        ge=1,
-        description=f"memory that the process may take beyond {what}; then it ends with 1. None: no limit",
-    )
+from active_learner.config.section import DTYPES, MIB, Name, Positive, Probability, Seconds, Section, memory
+from active_learner.config.sources import CustomSource as CustomSource
+from active_learner.config.sources import DatasetSource as DatasetSource
+from active_learner.config.sources import EvolutionSource as EvolutionSource
+from active_learner.config.sources import JsonlSource as JsonlSource
+from active_learner.config.sources import NoSource, SourceConfig
 
 
 class BrokerConfig(Section):
@@ -110,6 +95,16 @@ class TrainerConfig(Section):
         60.0, description="with round_when: time, a round is made every so many seconds, if a label has changed"
     )
     queue_size: Positive = Field(10, description="questions kept open unless round_when is batch")
+    labels_per_item: Positive = Field(
+        1, description="annotators who label each sample, each blind to the others; most votes win"
+    )
+    adjudicate: bool = Field(
+        False, description="true: when they disagree one more is asked; labels_per_item must be at least 2"
+    )
+    lease_s: Annotated[float, Field(ge=1.0)] = Field(
+        60.0,
+        description="a question goes to another annotator when the labeler of the one who has it was not heard for that long",
+    )
     epochs: Positive = Field(10, description="times that a round goes through all labels")
     batch_size: Positive = Field(20, description="labels in a step; the last batch of an epoch may be smaller")
     loss: str = Field(
@@ -207,65 +202,6 @@ class EvaluatorConfig(Section):
         description="the stages of a chain by role; each may have network, arguments, optimizer, learning_rate, "
         "optimizer_arguments, schedule, schedule_arguments, device, input_room and output_room of its own",
     )
-
-
-class AnySource(Section):
-    """What every source has."""
-
-    memory_bytes: int | None = memory(2048 * MIB)
-
-
-class DatasetSource(AnySource):
-    kind: Literal["dataset"] = "dataset"
-    path: str = Field(
-        description="npz with X_train y_train X_test y_test, npy, or csv; a shipped name (digits) or a file"
-    )
-    batch: Positive = Field(64, description="candidates in a message")
-    shuffle: bool = Field(True, description="propose in a seeded random order")
-    limit: Positive | None = Field(None, description="propose only so many")
-
-
-class EvolutionSource(AnySource):
-    kind: Literal["evolution"] = "evolution"
-    bits: Positive = Field(128, description="length of a genome")
-    population: Annotated[int, Field(ge=2)] = Field(50, description="genomes in a generation")
-    crossover_rate: Probability = Field(0.7, description="chance of a pair of parents to be crossed")
-    mutation_rate: Probability = Field(0.02, description="chance of each bit to flip")
-    tournament: Positive = Field(3, description="the fittest of so many drawn is a parent")
-    elite: Annotated[int, Field(ge=0)] = Field(2, description="fittest that live on unchanged")
-    immigrants: Probability = Field(0.1, description="share of fresh random genomes a generation")
-    generations: Positive | None = Field(None, description="stop after so many; None: never")
-    interval_s: Annotated[float, Field(ge=0.0)] = Field(0.2, description="rest between two generations")
-    autostart: bool = Field(True, description="False: wait for start in the control room")
-
-
-class JsonlSource(AnySource):
-    kind: Literal["jsonl"] = "jsonl"
-    path: str = Field(
-        "-", description="a file, or - for standard input; one JSON array (or object with features) a line"
-    )
-    follow: bool = Field(False, description="wait for more lines at the end of the file")
-    batch: Positive = Field(16, description="candidates in a message at most")
-
-
-class CustomSource(AnySource):
-    kind: Literal["custom"] = "custom"
-    factory: str = Field(
-        pattern=r"^[\w.]+:[\w.]+$", description="module:factory that returns an active_learner.sources.base.Source"
-    )
-    arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the factory")
-    interval_s: Annotated[float, Field(ge=0.0)] = Field(
-        0.1, description="rest between two batches; 0: up to 4 under way"
-    )
-
-
-class NoSource(Section):
-    kind: Literal["none"] = "none"
-
-
-SourceConfig = Annotated[
-    DatasetSource | EvolutionSource | JsonlSource | CustomSource | NoSource, Field(discriminator="kind")
-]
 
 
 class AnyLabeler(Section):

@@ -13,7 +13,10 @@ from active_learner.errors import ConfigError
 
 TABLE = [
     ("nmae: exp\n", ":1: nmae: unknown key; did you mean 'name'? allowed: broker, "),
-    ("trainer: {epoch: 3}\n", ":2: trainer.epoch: unknown key; did you mean 'epochs'? allowed: batch_size, "),
+    (
+        "trainer: {epoch: 3}\n",
+        ":2: trainer.epoch: unknown key; did you mean 'epochs'? allowed: adjudicate, batch_size, ",
+    ),
     ("trainer: {epochs: 0}\n", ":2: trainer.epochs: must be at least 1, not 0"),
     ("trainer: {epochs: 2.5}\n", ":2: trainer.epochs: must be a whole number, not 2.5"),
     ("trainer: {batch_size: 0}\n", ":2: trainer.batch_size: must be at least 1, not 0"),

@@ -30,7 +30,7 @@ def test_every_problem_of_a_file_is_told_at_once_with_line_key_and_what_is_allow
     )
     found = problems(file)
     assert found[0].startswith(
-        f"{file}:3: trainer.bacth_size: unknown key; did you mean 'batch_size'? allowed: batch_size, "
+        f"{file}:3: trainer.bacth_size: unknown key; did you mean 'batch_size'? allowed: adjudicate, batch_size, "
     )
     assert found[1] == f"{file}:4: trainer.epochs: must be a whole number, not the text '3'"
     assert found[2] == f"{file}:5: trainer.pool_after_round: unknown: 'kep'; did you mean 'keep'? allowed: keep, clear"
