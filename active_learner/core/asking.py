@@ -1,5 +1,5 @@
 """The asking machine of batches: from candidates to questions to labels, then a round. Knows the pool, what is labeled, who is
-here; not the strategy, the store, training, sockets or clocks.
+here; not who answers (leasing.py does), the strategy, the store, training, sockets or clocks.
 
 Phases: collecting, selecting, storing, asking, holding (a round trains), refreshing (new scores), cooling (all skipped).
 Decisions are rows of Tick: whoever runs the machine ticks after every event and a few times a second.
@@ -20,15 +20,17 @@ from active_learner.core.asking_events import (
     CloseQuestions,
     Command,
     Event,
-    LabelerHere,
     ModelStands,
     Note,
+    OpenQuestions,
+    QuestionPassed,
+    QuestionReopened,
+    QuestionResolved,
     QuestionsStored,
     RoundOver,
     SavePool,
     Select,
     SelectionMade,
-    SendQuestions,
     StoreQuestions,
     Tick,
     WantRound,
@@ -36,17 +38,17 @@ from active_learner.core.asking_events import (
 from active_learner.core.pool import Pool
 from active_learner.core.records import AskedQuestion
 
-REPEAT_QUESTIONS_S = (0.5, 5.0)
-"""Open questions are said again after that, then twice as long, up to the longest: who missed one has it soon."""
-
 
 class AskingMachine(AskingBase):
-    """Batch by batch: ask, wait, train. `open_questions` of an earlier trainer, and who `skipped` which. `holding`: a round is under way."""
+    """Batch by batch: ask, wait, train. `open_questions` of an earlier trainer. `holding`: a round is under way."""
 
     TABLE: ClassVar[dict[tuple[str, str], str]] = {
         **AskingBase.SHARED,
         ("*", "model stands"): "_model_stands",
         ("*", "round planned"): "_wait",
+        ("*", "resolved"): "_resolve",
+        ("*", "passed"): "_give_up",
+        ("*", "reopened"): "_reopen",
         ("collecting", "pool full"): "_select",
         ("collecting", "sources ended"): "_select",
         ("collecting", "sources silent"): "_select",
@@ -55,8 +57,7 @@ class AskingMachine(AskingBase):
         ("collecting", "starved"): "_diversify",
         ("selecting", "selection"): "_store_questions",
         ("selecting", "empty selection"): "_collect",
-        ("storing", "questions stored"): "_send_questions",
-        ("asking", "re-send"): "_repeat_questions",
+        ("storing", "questions stored"): "_open",
         ("asking", "batch answered"): "_want_round",
         ("asking", "batch skipped"): "_give_up_batch",
         ("asking", "time is up"): "_want_round",
@@ -77,7 +78,6 @@ class AskingMachine(AskingBase):
         at: float,
         labeled: Iterable[str] = (),
         open_questions: Sequence[AskedQuestion] = (),
-        skipped: Iterable[tuple[str, str]] = (),
         round: int = 0,
         model_version: int = 0,
         holding: bool = False,
@@ -87,8 +87,7 @@ class AskingMachine(AskingBase):
         super().__init__(
             phase, rules, pool, name=name, at=at, labeled=labeled, round=round, model_version=model_version
         )
-        self.batch = AcquisitionBatch(open_questions, at, skipped)
-        self._repeat_at, self._repeat_s = at, REPEAT_QUESTIONS_S[0]
+        self.batch = AcquisitionBatch(open_questions, at)
         self._deadline = float("inf")
 
     def unanswered(self) -> tuple[AskedQuestion, ...]:
@@ -115,12 +114,16 @@ class AskingMachine(AskingBase):
                 return "tick"
 
     def _classify_asking(self, at: float) -> str:
-        if self.batch.is_resolved(self.here.labelers):
-            return "batch answered" if self.batch.answered else "batch skipped"
+        if self.batch.is_over:
+            return "batch answered" if self._has_label() else "batch skipped"
         timeout = self.rules.label_timeout_s
         if timeout is not None and at >= self.batch.asked_at + timeout:
-            return "time is up" if self.batch.answered else "nobody answered"
-        return "re-send" if at >= self._repeat_at else "tick"
+            return "time is up" if self._has_label() else "nobody answered"
+        return "tick"
+
+    def _has_label(self) -> bool:
+        """A sample of the batch has one, though it may lack others that are wanted of it."""
+        return any(question.key in self.labeled for question in self.batch.questions.values())
 
     def _count(self) -> int:
         """Samples to ask now; 0: the budget of labels is used up."""
@@ -128,13 +131,6 @@ class AskingMachine(AskingBase):
         count = missing if missing > 0 else self.rules.query_size
         budget = self.rules.label_budget
         return count if budget is None else min(count, budget - len(self.labeled))
-
-    # --- who is here
-
-    def _labeler_here(self, event: LabelerHere) -> list[Command]:
-        super()._labeler_here(event)
-        questions = self.batch.unanswered() if self.phase == "asking" else ()
-        return [SendQuestions(questions, event.name)] if questions else []
 
     # --- asking
 
@@ -157,27 +153,17 @@ class AskingMachine(AskingBase):
         self.pool.remove(keys)
         return [StoreQuestions(questions)]
 
-    def _send_questions(self, event: QuestionsStored) -> list[Command]:
+    def _open(self, event: QuestionsStored) -> list[Command]:
         self.phase = "asking"
         self.batch.asked_at = event.at
-        self._repeat_s = REPEAT_QUESTIONS_S[0]
-        self._repeat_at = event.at + self._repeat_s
-        return [SendQuestions(self.batch.unanswered(), ""), SavePool()]
-
-    def _repeat_questions(self, event: Tick) -> list[Command]:
-        self._repeat_s = min(2 * self._repeat_s, REPEAT_QUESTIONS_S[1])
-        self._repeat_at = event.at + self._repeat_s
-        return [SendQuestions(self.batch.unanswered(), "")]
+        return [OpenQuestions(self.batch.unanswered()), SavePool()]
 
     # --- labels
 
     def _hear_answer(self, event: AnswerStored) -> list[Command]:
-        key, question = event.event.key, event.event.question
-        self.labeled.add(key)
-        self.pool.remove([key])
-        if question in self.batch:
-            self.batch.answer(question)
-        return [CloseQuestions((question,), "answered")]
+        self.labeled.add(event.event.key)
+        self.pool.remove([event.event.key])
+        return []
 
     def _hear_undo(self, event: AnswerStored) -> list[Command]:
         """Its labeler asks it again; until then it is an open question, or (batch over) in the pool again."""
@@ -185,26 +171,39 @@ class AskingMachine(AskingBase):
         if not event.labeled:
             self.labeled.discard(key)
         if question in self.batch:
-            self.batch.take_back(question, event.labeler)
-        elif not event.labeled and event.features is not None and not self.batch.asks(key):
+            reopened = self.batch.take_back(question)
+            return [OpenQuestions((reopened,))] if reopened is not None else []
+        if not event.labeled and event.features is not None and not self.batch.asks(key):
             self.pool.add(key, event.features)
             self.pool.evict()
         return []
 
-    def _hear_skip(self, event: AnswerStored) -> list[Command]:
-        if event.event.question in self.batch:
-            self.batch.skip(event.event.question, event.labeler)
+    def _hear_skip(self, _: AnswerStored) -> list[Command]:
+        return []
+
+    def _resolve(self, event: QuestionResolved) -> list[Command]:
+        if event.id in self.batch:
+            self.batch.answer(event.id)
+        return []
+
+    def _give_up(self, event: QuestionPassed) -> list[Command]:
+        """It stays open until the batch is over: somebody may come who can say."""
+        self.batch.give_up(event.id)
+        return []
+
+    def _reopen(self, event: QuestionReopened) -> list[Command]:
+        self.batch.reopen(event.id)
         return []
 
     def _want_round(self, event: Tick) -> list[Command]:
-        why = "skipped" if self.batch.is_resolved(self.here.labelers) else "timed_out"
+        why = "skipped" if self.batch.is_over else "timed_out"
         closing = self._return_unanswered(event.at, why)
         self.phase = "holding"
         return [*closing, WantRound()]
 
     def _give_up_batch(self, event: Tick) -> list[Command]:
         """Not one label: these samples cool down, others are asked (or they again, when there are no others)."""
-        skipped = self.batch.is_resolved(self.here.labelers)
+        skipped = self.batch.is_over
         closing = self._return_unanswered(event.at, "skipped" if skipped else "timed_out")
         self.phase = "collecting"
         text = "all questions were skipped" if skipped else "nobody answered in time"

@@ -157,8 +157,8 @@ class AskingBase(Machine[Event, Command]):
 
     def _classify_answer(self, event: AnswerStored) -> str:
         action = event.event.action
-        if event.status not in ("stored", "late") and (action not in PASSES or event.status != "duplicate"):
-            return "no effect"  # a skip may come a second time, from another labeler of the same annotator
+        if event.status not in ("stored", "late"):
+            return "no effect"
         return "skip" if action in PASSES else "undo" if action == "undo" else "answer"
 
     def _readiness(self, at: float) -> str:

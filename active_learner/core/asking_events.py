@@ -127,8 +127,6 @@ class AnswerStored:
     labeled: bool
     features: Features | None
     """Of the sample; None: the store does not know the question."""
-    labeler: str
-    """Name of the peer that said it."""
     at: float
 
 
@@ -233,16 +231,9 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class StoreQuestions:
-    """Answered by QuestionsStored; only then they are sent."""
+    """Answered by QuestionsStored; only then they are opened."""
 
     questions: tuple[AskedQuestion, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SendQuestions:
-    questions: tuple[AskedQuestion, ...]
-    name: str
-    """"" : to all labelers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +304,6 @@ class Note:
 Command = (
     Select
     | StoreQuestions
-    | SendQuestions
     | OpenQuestions
     | TakeBack
     | CloseQuestions

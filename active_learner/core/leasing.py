@@ -7,6 +7,8 @@ an end; LEASE moves the end. An answer needs no lease.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -20,6 +22,10 @@ from active_learner.core.asking_events import (
     Tick,
 )
 from active_learner.core.leasing_events import (
+    ALL_TAKEN,
+    CLAIMING,
+    NO_SEAT,
+    NOTHING_OPEN,
     Command,
     Event,
     LeaseAsked,
@@ -33,7 +39,7 @@ from active_learner.core.leasing_events import (
 from active_learner.core.machine import Machine
 from active_learner.core.records import AskedQuestion, LabelEvent
 from active_learner.core.resends import Backoff
-from active_learner.core.seats import Hold, Item, Seat
+from active_learner.core.seats import Hold, Item, Items, Seat, owner
 from active_learner.core.voting import SAYING
 from active_learner.core.words import Enough, Words
 
@@ -45,6 +51,9 @@ MOST_HELD = 1000
 
 MOST_SEATS = 1024
 """Annotators; whoever makes up names of more is not a room of people."""
+
+SEATS_EACH = 256
+"""Of one peer (or key, whatever it calls its peers), so that one alone does not take them all."""
 
 REPEAT = Backoff(0.5, 5.0)
 """A question that is not among what its annotator says to hold is said again."""
@@ -69,7 +78,7 @@ class Leasing(Machine[Event, Command]):
         ("claiming", "claims over"): "_begin",
         ("*", "expired"): "_expire",
         ("*", "unseen"): "_say_again",
-        ("claiming", "tick"): "_wait",
+        ("claiming", "tick"): "_wait_for_claims",
         ("leasing", "tick"): "_wait",
     }
 
@@ -77,20 +86,18 @@ class Leasing(Machine[Event, Command]):
         self,
         enough: Enough,
         lease_s: float,
-        at: float,
         *,
         open_questions: Sequence[AskedQuestion] = (),
         said: Iterable[LabelEvent] = (),
     ) -> None:
         super().__init__("claiming" if open_questions else "leasing")
-        self._enough, self._lease_s = enough, lease_s
+        self._enough, self.lease_s = enough, lease_s
         self._words = Words(said)
-        self._claims_until = at + CLAIM_S
-        self._items: dict[str, Item] = {}
-        self._of_key: dict[str, str] = {}
+        self._claims_until = math.inf
+        self._items = Items()
         self._seats: dict[str, Seat] = {}
         for question in open_questions:
-            self._put(question).reserved = True
+            self._items.put(question).reserved = True
 
     # --- what others may know
 
@@ -101,12 +108,12 @@ class Leasing(Machine[Event, Command]):
     @property
     def held(self) -> int:
         """Open questions that somebody holds."""
-        return sum(bool(item.holders) for item in self._items.values())
+        return sum(bool(item.holders) for item in self._items)
 
     @property
     def waiting(self) -> int:
         """Open ones that nobody holds and that lack an answer."""
-        return sum(not item.holders for item in self._items.values() if self._lacks(item) > 0)
+        return sum(not item.holders for item in self._items if self._lacks(item) > 0)
 
     # --- what an event is now
 
@@ -128,9 +135,13 @@ class Leasing(Machine[Event, Command]):
                 return self._classify_tick(at)
 
     def _classify_lease(self, event: LeaseAsked) -> str:
-        if event.wants == 0:
+        if event.wants <= 0:
             return "lease, no more"
-        is_full = event.annotator not in self._seats and len(self._seats) >= MOST_SEATS
+        seat = self._seats.get(event.annotator)
+        if seat is not None and owner(seat.peer) == owner(event.peer):
+            return "lease"
+        own = sum(owner(seat.peer) == owner(event.peer) for seat in self._seats.values())
+        is_full = own >= SEATS_EACH or (seat is None and len(self._seats) >= MOST_SEATS)
         return "lease, no seat" if is_full else "lease"
 
     def _classify_answer(self, event: AnswerStored) -> str:
@@ -140,28 +151,18 @@ class Leasing(Machine[Event, Command]):
             return "undo"
         if event.event.action not in SAYING:
             return "pass"
-        return "answer" if event.event.key in self._of_key else "answer, not open"
+        return "answer" if self._items.about(event.event.key) is not None else "answer, not open"
 
     def _classify_tick(self, at: float) -> str:
         if self.phase == "claiming" and at >= self._claims_until:
             return "claims over"
         if any(seat.until <= at for seat in self._seats.values()) or any(
-            hold.until <= at for item in self._items.values() for hold in item.holders.values()
+            hold.until <= at for item in self._items for hold in item.holders.values()
         ):
             return "expired"
         return "unseen" if any(self._unseen(at)) else "tick"
 
     # --- items
-
-    def _put(self, question: AskedQuestion) -> Item:
-        item = self._items[question.id] = Item(question)
-        self._of_key[question.key] = question.id
-        return item
-
-    def _drop(self, id: str) -> None:
-        item = self._items.pop(id)
-        if self._of_key.get(item.question.key) == id:
-            del self._of_key[item.question.key]
 
     def _lacks(self, item: Item) -> int:
         votes = self._words.votes(item.question.key).values()
@@ -172,32 +173,38 @@ class Leasing(Machine[Event, Command]):
             return False
         return not self._words.has_had(annotator, item.question.key, item.question.id)
 
-    def _held_by(self, annotator: str) -> list[Item]:
-        return [item for item in self._items.values() if annotator in item.holders]
-
     def _open(self, event: QuestionsOpened) -> list[Command]:
+        done: list[Command] = []
         for question in event.questions:
             if question.id not in self._items:
-                item = self._put(question)
+                item = self._items.put(question)
+                done += self._resolve(item, (question.id,), event.at) if self._lacks(item) <= 0 else []
                 self._favour(item, event.at)
-        return [*self._settle(event.at)]
+        return [*done, *self._settle(event.at)]
+
+    def _resolve(self, item: Item, asked: tuple[str, ...], at: float) -> list[Command]:
+        """It has its answers; one that is opened may have had them, to an earlier question about its sample."""
+        self._items.drop(item)
+        return [CloseQuestions(asked, "answered"), QuestionResolved(item.question.id, at)]
 
     def _favour(self, item: Item, at: float) -> None:
         """Who took its word back has it on the screen again: nobody else gets it first."""
         for seat in self._seats.values():
             if item.question.id in seat.undone and self._may_have(seat.annotator, item):
-                item.holders[seat.annotator] = Hold(at + self._lease_s, REPEAT.now(at))
+                item.holders[seat.annotator] = Hold(at + self.lease_s, REPEAT.now(at))
 
     def _close(self, event: QuestionsClosed) -> list[Command]:
         for question in event.ids:
-            if question in self._items:
-                self._drop(question)
+            item = self._items.get(question)
+            if item is not None:
+                self._items.drop(item)
         return [CloseQuestions(event.ids, event.why), *self._settle(event.at)]
 
     def _take_back(self, event: TakeBackWanted) -> list[Command]:
-        taken = tuple(one for one in event.ids if one in self._items and self._is_untouched(self._items[one]))
-        for question in taken:
-            self._drop(question)
+        there = [item for one in event.ids if (item := self._items.get(one)) is not None and self._is_untouched(item)]
+        for item in there:
+            self._items.drop(item)
+        taken = tuple(item.question.id for item in there)
         closing: list[Command] = [CloseQuestions(taken, "re-ranked")] if taken else []
         return [*closing, TakenBack(taken, event.at), *self._settle(event.at)]
 
@@ -214,16 +221,17 @@ class Leasing(Machine[Event, Command]):
             undone = () if seat is None else seat.undone
             seat = self._seats[event.annotator] = Seat(event.annotator, event.peer, event.session, undone)
             self._say_all_anew(event)
-        seat.wants, seat.until, seat.is_here = min(event.wants, MOST_HELD), event.at + self._lease_s, True
+        seat.wants, seat.until, seat.is_here = min(event.wants, MOST_HELD), event.at + self.lease_s, True
         self._claim(event)
         for question in event.gives:
-            if question in self._items:
-                self._items[question].holders.pop(event.annotator, None)
+            item = self._items.get(question)
+            if item is not None:
+                item.holders.pop(event.annotator, None)
         return [*self._settle(event.at), self._leased(seat)]
 
     def _say_all_anew(self, event: LeaseAsked) -> None:
         """Another process sits there: what it has it will tell."""
-        for item in self._held_by(event.annotator):
+        for item in self._items.held_by(event.annotator):
             hold = item.holders[event.annotator]
             hold.is_seen, hold.due = False, REPEAT.now(event.at)
 
@@ -236,20 +244,27 @@ class Leasing(Machine[Event, Command]):
             if hold is None and self._may_have(event.annotator, item):
                 hold = item.holders[event.annotator] = Hold(0.0, REPEAT.first(event.at))
             if hold is not None:
-                hold.until, hold.is_seen = event.at + self._lease_s, True
+                hold.until, hold.is_seen = event.at + self.lease_s, True
 
     def _leased(self, seat: Seat) -> SayLeased:
-        holds = tuple(item.question.id for item in self._held_by(seat.annotator))
-        return SayLeased(seat.annotator, seat.peer, holds, self.waiting, len(holds) < seat.wants)
+        holds = tuple(item.question.id for item in self._items.held_by(seat.annotator))
+        return SayLeased(seat.annotator, seat.peer, holds, self.waiting, self._why_no_more(len(holds), seat.wants))
+
+    def _why_no_more(self, held: int, wants: int) -> str:
+        if held >= wants:
+            return ""
+        if self.phase == "claiming":
+            return CLAIMING
+        return ALL_TAKEN if len(self._items) > held else NOTHING_OPEN
 
     def _give_back_all(self, event: LeaseAsked) -> list[Command]:
         self._seats.pop(event.annotator, None)
-        for item in self._held_by(event.annotator):
+        for item in self._items.held_by(event.annotator):
             del item.holders[event.annotator]
-        return [*self._settle(event.at), SayLeased(event.annotator, event.peer, (), self.waiting, False)]
+        return [*self._settle(event.at), SayLeased(event.annotator, event.peer, (), self.waiting, "")]
 
     def _refuse_seat(self, event: LeaseAsked) -> list[Command]:
-        return [SayLeased(event.annotator, event.peer, (), self.waiting, True)]
+        return [SayLeased(event.annotator, event.peer, (), self.waiting, NO_SEAT)]
 
     def _leave(self, event: PeerLeft) -> list[Command]:
         for seat in self._seats.values():
@@ -261,14 +276,13 @@ class Leasing(Machine[Event, Command]):
 
     def _hear_answer(self, event: AnswerStored) -> list[Command]:
         self._words.take(event.event)
-        question = self._of_key[event.event.key]
-        item = self._items[question]
+        item = self._items.about(event.event.key)
+        assert item is not None
         item.holders.pop(event.event.annotator, None)
         if self._lacks(item) > 0:
             return [*self._take_from_last(item), *self._settle(event.at)]
-        self._drop(question)
-        asked = tuple(dict.fromkeys((question, event.event.question)))
-        return [CloseQuestions(asked, "answered"), QuestionResolved(question, event.at), *self._settle(event.at)]
+        asked = tuple(dict.fromkeys((item.question.id, event.event.question)))
+        return [*self._resolve(item, asked, event.at), *self._settle(event.at)]
 
     def _take_from_last(self, item: Item) -> list[Command]:
         """Somebody without a lease answered: fewer are needed than hold it."""
@@ -295,16 +309,21 @@ class Leasing(Machine[Event, Command]):
 
     def _hear_pass(self, event: AnswerStored) -> list[Command]:
         self._words.take(event.event)
-        question = self._of_key.get(event.event.key)
-        if question is not None and self._words.has_had(event.event.annotator, event.event.key, question):
-            self._items[question].holders.pop(event.event.annotator, None)
+        item = self._items.about(event.event.key)
+        if item is not None and self._words.has_had(event.event.annotator, event.event.key, item.question.id):
+            item.holders.pop(event.event.annotator, None)
         return [*self._settle(event.at)]
 
     # --- time
 
+    def _wait_for_claims(self, event: Tick) -> list[Command]:
+        """From the first look at the clock on: before that nobody could be heard."""
+        self._claims_until = min(self._claims_until, event.at + CLAIM_S)
+        return []
+
     def _begin(self, event: Tick) -> list[Command]:
         self.phase = "leasing"
-        for item in self._items.values():
+        for item in self._items:
             item.reserved = False
         return [*self._settle(event.at)]
 
@@ -312,14 +331,14 @@ class Leasing(Machine[Event, Command]):
         gone = {name for name, seat in self._seats.items() if seat.until <= event.at}
         for name in gone:
             del self._seats[name]
-        for item in self._items.values():
+        for item in self._items:
             item.holders = {
                 name: hold for name, hold in item.holders.items() if name not in gone and hold.until > event.at
             }
         return [*self._settle(event.at)]
 
     def _unseen(self, at: float) -> Iterable[tuple[Item, Seat, Hold]]:
-        for item in self._items.values():
+        for item in self._items:
             for name, hold in item.holders.items():
                 seat = self._seats.get(name)
                 if seat is not None and seat.is_here and not hold.is_seen and hold.due.at <= at:
@@ -342,7 +361,7 @@ class Leasing(Machine[Event, Command]):
         said: list[Command] = []
         self._give_out(at)
         said += self._say_again(Tick(at))
-        for item in self._items.values():
+        for item in self._items:
             passed = self._is_passed(item)
             if passed != item.passed:
                 item.passed = passed
@@ -352,15 +371,19 @@ class Leasing(Machine[Event, Command]):
 
     def _give_out(self, at: float) -> None:
         """In the order in which questions were opened, each to the one who has least."""
-        room = {s.annotator: s.wants - len(self._held_by(s.annotator)) for s in self._seats.values() if s.is_here}
-        for item in self._items.values():
-            while not item.reserved:
-                free = [name for name, left in room.items() if left > 0 and self._may_have(name, item)]
+        has = Counter(name for item in self._items for name in item.holders)
+        room = {s.annotator: s.wants for s in self._seats.values() if s.is_here and s.wants > has[s.annotator]}
+        for item in self._items:
+            missing = 0 if item.reserved or not room else self._lacks(item) - len(item.holders)
+            for _ in range(missing):
+                free = [name for name in room if self._may_have(name, item)]
                 if not free:
                     break
-                taker = min(free, key=lambda name: len(self._held_by(name)))
-                item.holders[taker] = Hold(at + self._lease_s, REPEAT.now(at))
-                room[taker] -= 1
+                taker = min(free, key=has.__getitem__)
+                item.holders[taker] = Hold(at + self.lease_s, REPEAT.now(at))
+                has[taker] += 1
+                if has[taker] >= room[taker]:
+                    del room[taker]
 
     def _is_passed(self, item: Item) -> bool:
         """Nobody holds it, everybody who is here (somebody is) has had it, and it still lacks an answer: somebody passed it, or

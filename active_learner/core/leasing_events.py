@@ -67,6 +67,12 @@ class TakeBackWanted:
 
 Event = LeaseAsked | PeerLeft | QuestionsOpened | QuestionsClosed | TakeBackWanted | AnswerStored | Tick
 
+NOTHING_OPEN = "no question is open"
+ALL_TAKEN = "others have the questions that are open, or this annotator has had them"
+CLAIMING = "the trainer has just started: questions go first to those who had them before"
+NO_SEAT = "there are too many annotators already"
+"""Why somebody holds less than it wants."""
+
 # --- commands -----------------------------------------------------------------------------------------------------
 
 
@@ -85,8 +91,8 @@ class SayLeased:
     peer: str
     holds: tuple[str, ...]
     waiting: int
-    is_short: bool
-    """It holds less than it wants."""
+    why: str
+    """It holds less than it wants; "": it does not."""
 
 
 Command = SayQuestion | SayLeased | CloseQuestions | QuestionResolved | QuestionPassed | QuestionReopened | TakenBack

@@ -59,6 +59,8 @@ MEASURES: dict[str, Measure] = {
     "pool_samples": Measure(Kind.GAUGE, "Unlabeled samples in the pool"),
     "unscored_batches": Measure(Kind.GAUGE, "Candidates that wait for their scores, in messages"),
     "open_questions": Measure(Kind.GAUGE, "Questions without an answer"),
+    "held_questions": Measure(Kind.GAUGE, "Open questions that an annotator holds"),
+    "waiting_questions": Measure(Kind.GAUGE, "Open questions that nobody holds"),
     "labels": Measure(Kind.GAUGE, "Samples with a label"),
     "round": Measure(Kind.GAUGE, "Training round, the last one or the one under way"),
     "step": Measure(Kind.GAUGE, "Last applied training step"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from active_learner.core.records import AskedQuestion
@@ -11,6 +11,11 @@ from active_learner.core.resends import Due
 
 UNDONE = 10
 """Words that an annotator took back last; its labeler lets it take back as many."""
+
+
+def owner(peer: str) -> str:
+    """What stands before a dot is the key of a peer that has one, so that many names are one."""
+    return peer.partition(".")[0]
 
 
 @dataclass(slots=True)
@@ -33,6 +38,42 @@ class Item:
     passed: bool = False
     """Told so."""
     reserved: bool = False
+
+
+class Items:
+    """By id, in the order of their opening, and by what they are about."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Item] = {}
+        self._of_key: dict[str, Item] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._by_id
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._by_id.values())
+
+    def get(self, id: str) -> Item | None:
+        return self._by_id.get(id)
+
+    def about(self, key: str) -> Item | None:
+        """The one about the sample with this content key."""
+        return self._of_key.get(key)
+
+    def put(self, question: AskedQuestion) -> Item:
+        item = self._by_id[question.id] = self._of_key[question.key] = Item(question)
+        return item
+
+    def drop(self, item: Item) -> None:
+        del self._by_id[item.question.id]
+        if self._of_key.get(item.question.key) is item:
+            del self._of_key[item.question.key]
+
+    def held_by(self, annotator: str) -> list[Item]:
+        return [item for item in self if annotator in item.holders]
 
 
 class Seat:

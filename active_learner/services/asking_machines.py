@@ -8,8 +8,10 @@ from active_learner.config.schema import Config
 from active_learner.core.asking import AskingMachine
 from active_learner.core.asking_base import AskingBase
 from active_learner.core.asking_events import AskingRules
+from active_learner.core.leasing import Leasing
 from active_learner.core.pool import Pool
 from active_learner.core.queueing import QueueMachine
+from active_learner.core.words import Enough
 from active_learner.services.goals import Goals
 from active_learner.services.label_book import History
 
@@ -22,6 +24,14 @@ def asking_machine(config: Config, goals: Goals, pool: Pool, history: History, n
     return _by_queue(rules, pool, history, name, at)
 
 
+def leasing_machine(config: Config, history: History) -> Leasing:
+    return Leasing(enough(config), config.trainer.lease_s, open_questions=history.open_questions, said=history.said)
+
+
+def enough(config: Config) -> Enough:
+    return Enough(config.trainer.labels_per_item, config.trainer.adjudicate)
+
+
 def _by_batch(rules: AskingRules, pool: Pool, history: History, name: str, at: float) -> AskingMachine:
     return AskingMachine(
         rules,
@@ -30,7 +40,6 @@ def _by_batch(rules: AskingRules, pool: Pool, history: History, name: str, at: f
         at=at,
         labeled=history.labeled,
         open_questions=history.open_questions,
-        skipped=history.skipped,
         round=history.plans[-1][0].round if history.plans else 0,
         model_version=history.plans[-1][0].last_step if history.plans else 0,
         holding=_is_unfinished(history) or (history.untrained and not history.open_questions),

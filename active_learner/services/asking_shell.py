@@ -1,6 +1,7 @@
 """Runs the asking machine: its commands become messages and commits, their results its next events.
 
-Knows rooms, the strategy and the book; decides nothing (core/asking.py does).
+Knows rooms, the strategy and the book; decides nothing (core/asking.py does). What becomes of open questions is not known here
+(leasing_shell.py).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from active_learner.core import asking_events as told
 from active_learner.core.asking_base import RANDOM, AskingBase
 from active_learner.core.pool import packed
-from active_learner.core.records import AskedQuestion, Features, SampleSpec, canonical, content_key
+from active_learner.core.records import Features, SampleSpec, canonical, content_key
 from active_learner.core.seeds import derived_seed
 from active_learner.core.turns import Turns
 from active_learner.services.label_book import LabelBook
@@ -30,8 +31,6 @@ from protocol.messages import (
     Control,
     Member,
     Message,
-    Question,
-    QuestionClosed,
     Scores,
     Taken,
 )
@@ -85,8 +84,6 @@ class AskingShell:
         self._does: dict[type[Any], Callable[[Any], None]] = {
             told.Select: self._select,
             told.StoreQuestions: self._store_questions,
-            told.SendQuestions: self._send_questions,
-            told.CloseQuestions: self._close_questions,
             told.SendReceipt: self._send_receipt,
             told.Refresh: self._refresh,
             told.WantRound: lambda _: self._on_round(),
@@ -150,7 +147,7 @@ class AskingShell:
         said.reply(AnswerReceipt(answer.id, answer.question, outcome.status, outcome.text))
         if outcome.event is not None:
             stored = (outcome.event, outcome.status, outcome.labeled, outcome.features)
-            self.handle(told.AnswerStored(*stored, said.labeler, _now()))
+            self.handle(told.AnswerStored(*stored, _now()))
 
     def leave_answers(self) -> None:
         """Of a stop: what is not begun gets no receipt, and is said to the next trainer."""
@@ -176,35 +173,6 @@ class AskingShell:
             self.handle(told.QuestionsStored(tuple(question.id for question in command.questions), _now()))
 
         self._spawn(store())
-
-    def _send_questions(self, command: told.SendQuestions) -> None:
-        room = f"@{command.name}" if command.name else self._user
-        for question in command.questions:
-            self._say(room, self._message(question))
-
-    def _message(self, question: AskedQuestion) -> Question:
-        return Question(
-            id=question.id,
-            key=question.key,
-            features=question.features,
-            media=self._spec.media,
-            classes=self._spec.classes,
-            round=question.round,
-            strategy=question.strategy,
-            score=question.score,
-            rank=question.rank,
-            model_version=question.model_version,
-            stale=question.stale,
-            pool=question.pool,
-        )
-
-    def _close_questions(self, command: told.CloseQuestions) -> None:
-        async def close() -> None:
-            await self._book.close_questions(command.ids, command.why)
-            for question in command.ids:
-                self._say(self._user, QuestionClosed(question, command.why))
-
-        self._spawn(close())
 
     def _send_receipt(self, command: told.SendReceipt) -> None:
         name = self._names.get(command.session)

@@ -18,7 +18,8 @@ from active_learner.core import circumstances
 from active_learner.core.agreement import Agreement, agreement
 from active_learner.core.measures import Histogram
 from active_learner.core.records import AskedQuestion, Features, LabelEvent, Plan, RoundResult, SampleSpec
-from active_learner.core.voting import PASSES
+from active_learner.core.voting import SAYING
+from active_learner.core.words import ONE_ANSWER, Enough, Words
 from active_learner.crash_points import reach
 from active_learner.errors import DiskFailed, LeaseHeld, StoreError, StoreLocked, WrongStore
 from active_learner.stores.base import Store, Stored
@@ -44,8 +45,8 @@ class History:
     term: int
     labeled: frozenset[str]
     open_questions: tuple[AskedQuestion, ...]
-    skipped: tuple[tuple[str, str], ...]
-    """Open questions and who skipped them."""
+    said: tuple[LabelEvent, ...]
+    """All label events, in the order of the store."""
     plans: tuple[tuple[Plan, RoundResult | None], ...]
     pool: bytes | None
     untrained: bool
@@ -89,15 +90,18 @@ class LabelBook:
         spec: SampleSpec,
         note: Callable[[str, str], None],
         *,
+        enough: Enough = ONE_ANSWER,
         accept_rollback: bool = False,
         on_lost: Callable[[BaseException], object] | None = None,
     ) -> None:
-        """`accept_rollback`: as of Store.open. `on_lost(LeaseHeld)`: another trainer has taken the store over."""
+        """`enough`: what is said beyond that is surplus. `accept_rollback`: as of Store.open. `on_lost(LeaseHeld)`: another trainer has taken the store over."""
         self._store, self._note = store, note
         self._experiment, self._spec = experiment, spec
         self._accept_rollback, self._on_lost = accept_rollback, on_lost
         self._renewing: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, "store")
+        self._enough, self._words = enough, Words()
+        """The words are the thread's: of two answers that come together the second must know of the first."""
         self._features: dict[str, Features] = {}
         self.commit_times = Histogram()
 
@@ -172,9 +176,10 @@ class LabelBook:
         reach("trainer.term_before_commit")
         term = store.next_term()  # first of all: from now on nobody else writes what is read here
         reach("trainer.term_after_commit")
-        labels, plans, questions = store.labels(), store.plans(), store.questions()
+        labels, plans, questions, said = store.labels(), store.plans(), store.questions(), tuple(store.events())
+        self._words = Words(said)
         values = {label.key: label.value for label in labels}
-        open_questions = self._still_open({*values})
+        open_questions = self._still_open()
         self._features.update((question.key, question.features) for question, _ in questions)
         self._features.update((label.key, label.features) for label in labels)
         trained = dict(zip(plans[-1][0].rows, plans[-1][0].values, strict=True)) if plans else {}
@@ -183,7 +188,7 @@ class LabelBook:
             term=term,
             labeled=frozenset(values),
             open_questions=open_questions,
-            skipped=self._skips({question.id for question in open_questions}),
+            said=said,
             plans=tuple(plans),
             pool=store.load_pool(),
             untrained=any(trained.get(key) != value for key, value in values.items()),
@@ -191,15 +196,16 @@ class LabelBook:
             given_up=tuple(question for question, why in questions if why and question.key not in values),
         )
 
-    def _still_open(self, labeled: set[str]) -> tuple[AskedQuestion, ...]:
+    def _still_open(self) -> tuple[AskedQuestion, ...]:
         """A trainer that died between an answer's commit and the closing of its question left it open."""
         questions = self._store.open_questions()
-        self._store.close_questions([question.id for question in questions if question.key in labeled], "answered")
-        return tuple(question for question in questions if question.key not in labeled)
+        self._store.close_questions([question.id for question in questions if self._has_all(question.key)], "answered")
+        return tuple(question for question in questions if not self._has_all(question.key))
 
-    def _skips(self, open_ids: set[str]) -> tuple[tuple[str, str], ...]:
-        last = {(event.question, event.annotator): event.action for event in self._store.events()}
-        return tuple(place for place, action in last.items() if action in PASSES and place[0] in open_ids)
+    def _has_all(self, key: str) -> bool:
+        """The answers that it needs."""
+        votes = self._words.votes(key).values()
+        return len(votes) >= self._enough.needed(votes)
 
     async def make_plan(self, template: Callable[[tuple[str, ...], tuple[int, ...], bool], Plan]) -> Plan | None:
         """A plan of all labels there are, committed; None: there are none. `template` gets keys, labels, and whether
@@ -291,11 +297,19 @@ class LabelBook:
             return _refused("bad_value", text)
         event = _event(answer, question.key)
         reach("trainer.answer_before_commit")
-        status = self._store.commit_event(event)
+        status = self._store.commit_event(event, is_surplus=self._is_surplus(event))
         reach("trainer.answer_after_commit")
-        aside = status is Stored.CONFLICT and self._store.quarantine(event)
-        labeled = event.action in ("answer", "revise") or self._is_labeled(question.key)
+        if status in (Stored.STORED, Stored.LATE):
+            self._words.take(event)
+        aside = status in (Stored.CONFLICT, Stored.SURPLUS) and self._store.quarantine(event)
+        labeled = event.action in SAYING or self._is_labeled(question.key)
         return Outcome(status.value, "", event, labeled, question.features, aside)
+
+    def _is_surplus(self, event: LabelEvent) -> bool:
+        """A word of who has none yet, when there are enough."""
+        if event.action not in SAYING or event.annotator in self._words.votes(event.key):
+            return False
+        return self._has_all(event.key)
 
     def _set_aside(self, answer: Answer) -> Outcome:
         """Labels are costly: somebody may find out what was meant."""

@@ -40,7 +40,7 @@ def rows(report: StatusReport) -> list[tuple[str, str]]:
         ("batch", f"{report.batch} of {report.batches}"),
         ("step", str(report.step)),
         ("pool", f"{report.pool}, asks from {report.pool_size}"),
-        ("open questions", str(report.open_questions)),
+        ("open questions", f"{report.open_questions}, {report.held} held by annotators"),
         ("labels", str(report.labels)),
         ("model version", str(report.model_version)),
         ("accuracy", percent(report.accuracy)),

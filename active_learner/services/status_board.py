@@ -1,10 +1,11 @@
-"""The trainer's state in one message. Knows both machines and who is here; says nothing by itself."""
+"""The trainer's state in one message. Knows the machines and who is here; says nothing by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from active_learner.core.asking_base import AskingBase
+from active_learner.core.leasing import Leasing
 from active_learner.core.measures import Reading, counted, gauge
 from active_learner.core.records import RoundResult
 from active_learner.core.training import TrainingMachine
@@ -18,8 +19,8 @@ PEERS_SHOWN = 256
 class StatusBoard:
     """Collects what a status report shows."""
 
-    def __init__(self, run: str, asking: AskingBase, training: TrainingMachine) -> None:
-        self._run, self._asking, self._training = run, asking, training
+    def __init__(self, run: str, asking: AskingBase, leasing: Leasing, training: TrainingMachine) -> None:
+        self._run, self._asking, self._leasing, self._training = run, asking, leasing, training
         self.last: RoundResult | None = None
         self._heard: dict[int, tuple[Member, float]] = {}
         self._rooms: dict[int, set[str]] = {}
@@ -60,6 +61,8 @@ class StatusBoard:
             training.applied,
             len(asking.pool),
             len(asking.labeled),
+            self._leasing.open,
+            self._leasing.held,
             len(self._heard),
         )
         if state == self._shown:
@@ -86,7 +89,7 @@ class StatusBoard:
             pool=len(asking.pool),
             pool_size=asking.rules.pool_size,
             open_questions=len(asking.unanswered()),
-            held=0,
+            held=self._leasing.held,
             labels=len(asking.labeled),
             model_version=asking.model_version,
             accuracy=last.accuracy if last else None,
@@ -117,6 +120,8 @@ class StatusBoard:
         yield from gauge("pool_samples", len(asking.pool))
         yield from gauge("unscored_batches", asking.intake.waiting)
         yield from gauge("open_questions", len(asking.unanswered()))
+        yield from gauge("held_questions", self._leasing.held)
+        yield from gauge("waiting_questions", self._leasing.waiting)
         yield from gauge("labels", len(asking.labeled))
         yield from gauge("round", self._round)
         yield from gauge("step", training.applied)

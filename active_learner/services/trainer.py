@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from active_learner.config.schema import Config
 from active_learner.core import asking_events, training_events
 from active_learner.core.asking_base import AskingBase
+from active_learner.core.leasing import Leasing
 from active_learner.core.measures import Reading
 from active_learner.core.pool import Pool
 from active_learner.core.promotion import Gate
@@ -23,13 +24,12 @@ from active_learner.core.records import RoundResult, SampleSpec
 from active_learner.core.training import TrainingMachine
 from active_learner.losses.base import Loss
 from active_learner.peer import Peer
-from active_learner.services.asking_machines import asking_machine
-from active_learner.services.asking_shell import AskingShell
-from active_learner.services.broadcast_shell import BroadcastShell
+from active_learner.services.asking_machines import asking_machine, enough, leasing_machine
 from active_learner.services.dead_letters import FILE as DEAD_LETTERS
 from active_learner.services.dead_letters import DeadLetters
 from active_learner.services.goals import Goals, result_line
 from active_learner.services.label_book import History, LabelBook
+from active_learner.services.leasing_shell import LeasingShell
 from active_learner.services.pump import Surroundings
 from active_learner.services.rounds_told import RoundsTold
 from active_learner.services.run_files import RunFiles
@@ -87,6 +87,7 @@ class Trainer(Service):
             parts.config.name,
             parts.spec,
             self._note,
+            enough=enough(parts.config),
             accept_rollback=parts.accept_rollback,
             on_lost=self.fail,
         )
@@ -156,17 +157,18 @@ class Trainer(Service):
             jitter=jitter,
         )
         asking = asking_machine(config, parts.goals, pool, history, self._name(history), _now())
-        self._board = StatusBoard(history.run, asking, training)
+        leasing = leasing_machine(config, history)
+        self._board = StatusBoard(history.run, asking, leasing, training)
         for result in self._results:
             self._board.ended(result)
-        self._connect(history, asking, training)
+        self._connect(history, asking, leasing, training)
 
     def _name(self, history: History) -> str:
         """Before the numbers of questions. Behind an older store there may be open answers to questions of the same term."""
         fresh = f"-{os.urandom(4).hex()}" if self._parts.accept_rollback else ""
         return f"{history.run[:8]}-{history.term}{fresh}"
 
-    def _connect(self, history: History, asking: AskingBase, training: TrainingMachine) -> None:
+    def _connect(self, history: History, asking: AskingBase, leasing: Leasing, training: TrainingMachine) -> None:
         parts, config = self._parts, self._parts.config
         rooms = config.rooms
         outside = Surroundings(self._peer.send, self._note, self._spawn, self.fail)
@@ -181,8 +183,7 @@ class Trainer(Service):
             on_ready=self._model_ready,
             on_result=self._keep_result,
         )
-        shell = AskingShell if config.trainer.round_when == "batch" else BroadcastShell
-        self._asking = shell(
+        self._asking = LeasingShell(
             asking,
             parts.spec,
             config.seed,
@@ -191,6 +192,7 @@ class Trainer(Service):
             (rooms.evolution, rooms.user, rooms.control),
             outside=outside,
             on_round=self._want_round,
+            leasing=leasing,
         )
         dead_letters = DeadLetters(parts.run_dir / DEAD_LETTERS)
         dead_letters.open()
@@ -308,7 +310,7 @@ class Trainer(Service):
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
         at = _now()
         self._training.handle(training_events.Tick(at))
-        self._asking.handle(asking_events.Tick(at))
+        self._asking.look_at_clock(at)
         if at >= self._reported_at + self._parts.config.trainer.status_interval_s and self._board.changed():
             self._reported_at = at
             self._peer.send(self._parts.config.rooms.control, self._board.report("", at, self._ears.all_counters()))

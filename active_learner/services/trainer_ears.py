@@ -16,8 +16,8 @@ from active_learner.config.schema import Config
 from active_learner.core import asking_events, training_events
 from active_learner.errors import ActiveLearnerError, WrongStore
 from active_learner.peer import Peer, Received
-from active_learner.services.asking_shell import AskingShell
 from active_learner.services.dead_letters import DeadLetters
+from active_learner.services.leasing_shell import LeasingShell
 from active_learner.services.status_board import StatusBoard
 from active_learner.services.training_shell import TrainingShell
 from protocol.errors import RefusalCode
@@ -26,6 +26,7 @@ from protocol.messages import (
     Candidates,
     Forward,
     Gradient,
+    Lease,
     Member,
     Message,
     Position,
@@ -52,7 +53,7 @@ class TrainerEars:
         self,
         config: Config,
         peer: Peer,
-        asking: AskingShell,
+        asking: LeasingShell,
         training: TrainingShell,
         board: StatusBoard,
         fail: Callable[[BaseException], None],
@@ -80,6 +81,7 @@ class TrainerEars:
             Candidates: ({SOURCE}, self._candidates),
             SourceEnded: ({SOURCE}, self._source_ended),
             Answer: ({LABELER}, self._answer),
+            Lease: ({LABELER}, self._lease),
         }
 
     def heard(self, received: Received) -> None:
@@ -187,6 +189,10 @@ class TrainerEars:
     def _answer(self, message: Answer, received: Received) -> None:
         assert received.sender is not None
         self._asking.answer_heard(message, received.sender.name, lambda receipt: self._peer.reply(received, receipt))
+
+    def _lease(self, message: Lease, received: Received) -> None:
+        assert received.sender is not None
+        self._asking.lease_heard(message, received.sender.name, received.session)
 
     # --- who is here
 

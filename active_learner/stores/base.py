@@ -38,6 +38,8 @@ class Stored(StrEnum):
     """Stored: an answer to a question that had been closed for another reason than being answered. (A revision of a
     closed question is STORED: its annotator corrects what was said in time.)"""
     UNKNOWN_QUESTION = "unknown_question"
+    SURPLUS = "surplus"
+    """It would be stored, but whoever commits it says that its sample has all the answers that it needs."""
 
 
 QUARANTINE_LIMIT = 1000
@@ -122,15 +124,16 @@ class Store(ABC):
         return [question for question, why in self.questions() if why != RERANKED or question.id in labeled]
 
     @abstractmethod
-    def commit_event(self, event: LabelEvent) -> Stored:
-        """Append one label event. Its value was checked against the classes before; the store checks once more.
+    def commit_event(self, event: LabelEvent, *, is_surplus: bool = False) -> Stored:
+        """Append one label event. Its value was checked against the classes before; the store checks once more. `is_surplus`:
+        it is not to be appended, only judged.
 
         Raises: BadLabel when value, action, time or circumstances make no sense; BadSample when its key is not the question's.
         """
 
     @abstractmethod
     def quarantine(self, event: LabelEvent) -> bool:
-        """Keep an answer that is no label (its question was never asked, or it is in conflict with another) aside from all
+        """Keep an answer that is no label (its question was never asked or had its answers, or it is in conflict with another) aside from all
         labels. `key` is not looked at.
 
         The same id is kept once; False: there are QUARANTINE_LIMIT of them, this one is not kept.

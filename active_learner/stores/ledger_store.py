@@ -73,8 +73,8 @@ class LedgerStore(Store):
         ledger = self._state()
         return [(question, ledger.closed.get(question.id, "")) for question in ledger.questions.values()]
 
-    def commit_event(self, event: LabelEvent) -> Stored:
-        verdict = self._writable().judge(event)
+    def commit_event(self, event: LabelEvent, *, is_surplus: bool = False) -> Stored:
+        verdict = rules.unless_surplus(self._writable().judge(event), is_surplus)
         if verdict in (Stored.STORED, Stored.LATE):
             self._keep(Said(event))
         return verdict

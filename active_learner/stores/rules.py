@@ -99,6 +99,11 @@ def verdict(event: LabelEvent, there: Sequence[LabelEvent], question_key: str | 
     return Stored.LATE if late else Stored.STORED
 
 
+def unless_surplus(verdict: Stored, is_surplus: bool) -> Stored:
+    """What was said before is a duplicate or a conflict still, whatever is needed now."""
+    return Stored.SURPLUS if is_surplus and verdict in (Stored.STORED, Stored.LATE) else verdict
+
+
 class Row(NamedTuple):
     """A label that nobody was asked for, checked."""
 

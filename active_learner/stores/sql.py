@@ -232,11 +232,11 @@ class SqlStore(Store):
 
     # --- labels
 
-    def commit_event(self, event: LabelEvent) -> Stored:
+    def commit_event(self, event: LabelEvent, *, is_surplus: bool = False) -> Stored:
         self._writing()
         rules.check_event(event, self._spec.classes)
         with self._change() as connection:
-            verdict = self._judge(connection, event)
+            verdict = rules.unless_surplus(self._judge(connection, event), is_surplus)
             if verdict in (Stored.STORED, Stored.LATE):
                 self._append(connection, [event], late=verdict is Stored.LATE)
         return verdict

@@ -400,6 +400,16 @@ def test_the_word_of_one_event_under_the_id_of_another_is_a_conflict(store: Stor
     assert len(store.events()) == 2
 
 
+def test_what_is_surplus_is_judged_and_not_stored(store: Store) -> None:
+    store.commit_questions([asked()])
+    store.commit_event(said(3))
+    assert store.commit_event(said(2, by="bob"), is_surplus=True) is Stored.SURPLUS
+    assert store.commit_event(said(3), is_surplus=True) is Stored.DUPLICATE
+    assert store.commit_event(said(1), is_surplus=True) is Stored.CONFLICT
+    assert store.events() == [said(3)]
+    assert store.commit_event(said(2, by="bob")) is Stored.STORED
+
+
 def test_an_answer_to_what_was_never_asked_is_not_stored(store: Store) -> None:
     assert store.commit_event(said(1)) is Stored.UNKNOWN_QUESTION
     assert store.commit_event(said(1, question="")) is Stored.UNKNOWN_QUESTION

@@ -13,6 +13,8 @@ import pytest
 import zmq
 import zmq.asyncio
 
+from active_learner.core.leasing import SEATS_EACH
+from active_learner.core.leasing_events import NO_SEAT
 from active_learner.peer import Peer, Received
 from protocol.codec import encode
 from protocol.messages import (
@@ -21,11 +23,14 @@ from protocol.messages import (
     AnswerReceipt,
     Candidates,
     Hello,
+    Lease,
+    Leased,
     Message,
     Position,
     PositionRequest,
     Question,
     StatusReport,
+    StatusRequest,
     StepRefused,
     Taken,
 )
@@ -128,6 +133,7 @@ async def wrong_candidates(peer: Peer) -> None:
 
 async def wrong_labels(peer: Peer) -> None:
     """Outside of the classes; no label where one must be; a question that nobody asked."""
+    peer.send("@trainer", Lease("mallory", 1, (), ()))
     question: Question = await heard(peer, Question)
 
     async def answered(question_id: str, value: int | None) -> tuple[str, str]:
@@ -140,6 +146,56 @@ async def wrong_labels(peer: Peer) -> None:
     assert await answered(question.id, -1) == ("bad_value", "-1 is not a label: allowed are 0 to 9")
     assert await answered(question.id, None) == ("bad_value", "None is not a label: allowed are 0 to 9")
     assert (await answered("nobody-asked", 3))[0] == "unknown_question"
+    peer.send("@trainer", Lease("mallory", 0, (), ()))
+    assert (await heard(peer, Leased)).holds == ()
+
+
+def test_hostile_leases_cost_nobody_a_question(by_hand: Callable[..., Hand]) -> None:
+    hand = by_hand()
+    hand.broker()
+    trainer = hand.start("serve", "--rounds", "3")
+    for command in ("evaluator", "source"):
+        hand.start(command)
+    hand.until(lambda report: report.open_questions == 40)
+    asyncio.run(hostile(hand.address, out_of_turn, "source", "evolution"))
+    asyncio.run(hostile(hand.address, greedy, "labeler", "user"))
+    hand.start("label")
+    ends_right(hand, trainer)
+    with sqlite3.connect(hand.run_dir / "labels.db") as store:
+        assert store.execute("SELECT DISTINCT annotator FROM events").fetchall() == [("simulated",)]
+        assert store.execute("SELECT count(*) FROM events").fetchall() == [(60,)]
+    assert all("Traceback" not in shell.text for shell in hand.shells)
+
+
+async def leased(peer: Peer, wants: int, *annotators: str, holds: tuple[str, ...] = ()) -> dict[str, Leased]:
+    """All ask at once; what each is told first."""
+    for name in annotators:
+        peer.send("@trainer", Lease(name, wants, holds, holds))
+    told: dict[str, Leased] = {}
+    while len(told) < len(annotators):
+        answer: Leased = await heard(peer, Leased)
+        told.setdefault(answer.annotator, answer)
+    return told
+
+
+async def greedy(peer: Peer) -> None:
+    """All there is and more; questions that nobody asked; as many annotators as there are names."""
+    made_up = tuple(f"made-up-{number}" for number in range(1000))
+    mallory = (await leased(peer, 2**62, "mallory", holds=made_up))["mallory"]
+    assert len({*mallory.holds} - {*made_up}) == 40
+    assert mallory.text
+    names = [f"mallory-{number}" for number in range(1100)]
+    told = await leased(peer, 2**62, *names)
+    refused = [name for name in names if told[name].text == NO_SEAT]
+    assert refused == names[SEATS_EACH - 1 :]
+    assert all(one.holds == () for one in (await leased(peer, 0, "mallory", *names)).values())
+
+
+async def out_of_turn(peer: Peer) -> None:
+    """A source that asks for questions: the broker has said so by the time that the trainer answers."""
+    peer.send("@trainer", Lease("mallory", 3, (), ()))
+    await peer.request("@trainer", StatusRequest("then"), lambda told: isinstance(told.message, StatusReport))
+    assert peer.counters["refused.forbidden"] == 1
 
 
 async def wrong_frames(address: str) -> None:

@@ -36,6 +36,7 @@ class Loop:
         self.machine = machine(rules, Pool(CAPACITY, 2), name="run", at=0.0)
         self.open: dict[str, AskedQuestion] = {}
         self.labels: dict[str, str] = {}
+        self.answered: dict[str, AskedQuestion] = {}
         self.rounds = 0
         self.version = 0
         self.evaluator = self.labeler = True
@@ -85,8 +86,10 @@ class Loop:
 
     def answer(self, question: AskedQuestion) -> None:
         action = self.random.choice(["answer", "answer", "answer", "skip", "undo"])
-        if action == "undo" and question.key not in self.labels:
-            action = "skip"
+        if action == "undo":
+            if not self.answered:
+                return
+            question = self.answered.pop(self.random.choice([*self.answered]))
         event = LabelEvent(
             f"e{self.at}{self.random.random()}",
             question.id,
@@ -98,10 +101,18 @@ class Loop:
             0.0,
         )
         if action == "answer":
-            self.labels[question.key] = question.id
+            self.resolve(question)
         elif action == "undo":
             self.labels.pop(question.key, None)
-        self.feed(a.AnswerStored(event, "stored", question.key in self.labels, question.features, "ann", self.at))
+        else:
+            self.feed(a.QuestionPassed(question.id, self.at))
+        self.feed(a.AnswerStored(event, "stored", question.key in self.labels, question.features, self.at))
+
+    def resolve(self, question: AskedQuestion) -> None:
+        """The leasing machine says first that it has its answer."""
+        self.labels[question.key] = question.id
+        self.answered[question.key] = self.open.pop(question.id)
+        self.feed(a.QuestionResolved(question.id, self.at))
 
     # --- the shell
 
@@ -121,8 +132,9 @@ class Loop:
             case a.StoreQuestions():
                 assert command.questions, "an empty acquisition batch"
                 assert all(question.key not in self.labels for question in command.questions), "asked what is labeled"
-                self.open |= {question.id: question for question in command.questions}
                 return [a.QuestionsStored(tuple(question.id for question in command.questions), self.at)]
+            case a.OpenQuestions():
+                self.open |= {question.id: question for question in command.questions}
             case a.CloseQuestions():
                 for question in command.ids:
                     self.open.pop(question, None)
@@ -160,8 +172,8 @@ class Loop:
             self.at += 0.5
             for question in [*self.open.values()]:
                 event = LabelEvent(f"h{self.at}{question.id}", question.id, question.key, "ann", 0, "answer", 1, 0.0)
-                self.labels[question.key] = question.id
-                self.feed(a.AnswerStored(event, "stored", True, question.features, "ann", self.at))
+                self.resolve(question)
+                self.feed(a.AnswerStored(event, "stored", True, question.features, self.at))
             self.feed(a.Tick(self.at))
             if self.rounds > before:
                 return

@@ -64,7 +64,7 @@ class World:
         self.events: list[LabelEvent] = []
         self.open: dict[str, AskedQuestion] = {}
         self.sessions = 0
-        self.trainer = Leasing(Enough(1, False), LEASE_S, 0.0)
+        self.trainer = Leasing(Enough(1, False), LEASE_S)
         for name in NAMES:
             self.link(name)
 
@@ -108,7 +108,7 @@ class World:
         key = f"k{answer.question[1:]}"
         event = LabelEvent(answer.id, answer.question, key, answer.annotator, answer.revision, answer.action.value, answer.value, self.at)  # fmt: skip
         self.events.append(event)
-        self.tell_trainer(AnswerStored(event, "stored", True, np.zeros(1), answer.annotator, self.at))
+        self.tell_trainer(AnswerStored(event, "stored", True, np.zeros(1), self.at))
         if answer.action is Action.UNDO and not others and answer.question not in self.open:
             self.ask(asked(int(answer.question[1:])))
         return "stored"
@@ -120,9 +120,7 @@ class World:
     def restart(self) -> None:
         for name in NAMES:
             self.unlink(name)
-        self.trainer = Leasing(
-            Enough(1, False), LEASE_S, self.at, open_questions=list(self.open.values()), said=self.events
-        )
+        self.trainer = Leasing(Enough(1, False), LEASE_S, open_questions=list(self.open.values()), said=self.events)
         for name in NAMES:
             self.link(name)
 
@@ -225,7 +223,7 @@ class World:
 
     def held(self) -> dict[str, set[str]]:
         items = self.trainer._items
-        return {name: {one for one, item in items.items() if name in item.holders} for name in NAMES}
+        return {name: {item.question.id for item in items.held_by(name)} for name in NAMES}
 
     def check(self) -> None:
         screens, held = self.on_screens(), self.held()

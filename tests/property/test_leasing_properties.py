@@ -29,7 +29,7 @@ class World:
         self.held_since: dict[tuple[str, str], float] = {}
         self.screens: dict[str, list[AskedQuestion]] = {name: [] for name in PEOPLE}
         self.number = 0
-        self.machine = Leasing(enough, LEASE_S, 0.0)
+        self.machine = Leasing(enough, LEASE_S)
 
     def feed(self, event: Any) -> None:
         for command in self.machine.handle(event):
@@ -45,7 +45,7 @@ class World:
 
     def check(self) -> None:
         words = Words(self.events)
-        for item in self.machine._items.values():
+        for item in self.machine._items:
             votes = words.votes(item.question.key)
             assert len(votes) + len(item.holders) <= self.enough.needed(votes.values())
             assert not votes.keys() & item.holders.keys()
@@ -72,7 +72,7 @@ class World:
             return  # surplus
         self.events.append(event)
         self.screens[name] = [one for one in self.screens[name] if one is not question]
-        self.feed(a.AnswerStored(event, "stored", bool(votes), None, name, self.at))
+        self.feed(a.AnswerStored(event, "stored", bool(votes), None, self.at))
 
     def lease(self, name: str, wants: int = 3) -> None:
         holds = tuple(question.id for question in self.screens[name]) if wants else ()
@@ -95,13 +95,14 @@ class World:
             self.feed(PeerLeft(name, self.at))
         elif choice < 0.93 and self.open:
             there = tuple(self.open.values())
-            self.machine = Leasing(self.enough, LEASE_S, self.at, open_questions=there, said=self.events)
+            self.machine = Leasing(self.enough, LEASE_S, open_questions=there, said=self.events)
         self.feed(a.Tick(self.at))
 
     def ends(self) -> None:
         """All who are left behind go; one who answers everything comes, and as many more as the rule wants."""
         self.at += LEASE_S + CLAIM_S
         for _ in range(3):
+            self.at += CLAIM_S
             self.feed(a.Tick(self.at))
         for helper in (f"helper-{number}" for number in range(4)):
             self.screens[helper] = []

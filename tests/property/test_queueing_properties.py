@@ -143,7 +143,7 @@ class World:
 
     def stored(self, question: AskedQuestion, action: str, value: int | None) -> a.AnswerStored:
         event = LabelEvent("e", question.id, question.key, "ann", 0, action, value, 0.0)
-        return a.AnswerStored(event, "stored", question.key in self.labels, question.features, "ann", self.at)
+        return a.AnswerStored(event, "stored", question.key in self.labels, question.features, self.at)
 
     def train(self) -> None:
         self.training = False

@@ -83,8 +83,9 @@ class StoreMachine(RuleBasedStateMachine):
         revision=numbers,
         action=st.sampled_from(["answer", "answer", "revise", "undo", "skip", "cannot_tell"]),
         value=numbers,
+        is_surplus=st.sampled_from([False, False, True]),
     )
-    def say(self, name: int, which: int, by: str, revision: int, action: str, value: int) -> None:
+    def say(self, name: int, which: int, by: str, revision: int, action: str, value: int, is_surplus: bool) -> None:
         question = f"q{which}"
         sample, closed = self.asked.get(question, (0, ""))
         word: Said = (question, KEYS[sample], by, action, value if action in ("answer", "revise") else None)
@@ -98,10 +99,12 @@ class StoreMachine(RuleBasedStateMachine):
             expected = Stored.DUPLICATE if set(before) == {(revision, word)} else Stored.CONFLICT
         elif question not in self.asked:
             expected = Stored.UNKNOWN_QUESTION
+        elif is_surplus:
+            expected = Stored.SURPLUS
         else:
             expected = Stored.LATE if action == "answer" and closed == "timed_out" else Stored.STORED
             self.said.append((event.id, revision, word))
-        assert self.store.commit_event(event) is expected
+        assert self.store.commit_event(event, is_surplus=is_surplus) is expected
 
     @rule(rows=st.lists(st.tuples(numbers, numbers, people), min_size=1, max_size=4))
     def import_labels(self, rows: list[tuple[int, int, str]]) -> None:

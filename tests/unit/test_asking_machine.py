@@ -9,7 +9,7 @@ import pytest
 
 from active_learner.core import asking_events as a
 from active_learner.core import intake
-from active_learner.core.asking import REPEAT_QUESTIONS_S, AskingMachine
+from active_learner.core.asking import AskingMachine
 from active_learner.core.intake import KNOWN_LIMIT
 from active_learner.core.pool import Pool
 from active_learner.core.records import AskedQuestion, LabelEvent, SampleSpec, Selection, canonical, content_key
@@ -58,7 +58,7 @@ def ask(one: AskingMachine, at: float = 0.0) -> tuple[AskedQuestion, ...]:
     (store,) = one.handle(a.SelectionMade(select.view, selection, "least_confidence", at, 1000.0))
     assert isinstance(store, a.StoreQuestions)
     sent, saved = one.handle(a.QuestionsStored(tuple(q.id for q in store.questions), at))
-    assert sent == a.SendQuestions(store.questions, "")
+    assert sent == a.OpenQuestions(store.questions)
     assert isinstance(saved, a.SavePool)
     return store.questions
 
@@ -70,12 +70,22 @@ def answered(
     who: str = "ann",
     at: float = 1.0,
     labeled: bool | None = None,
-    labeler: str = "ann",
 ) -> a.AnswerStored:
     value = 1 if action in ("answer", "revise") else None
     event = LabelEvent(f"{question.id}{action}", question.id, question.key, who, 0, action, value, 5.0)
     is_labeled = action in ("answer", "revise") if labeled is None else labeled
-    return a.AnswerStored(event, status, is_labeled, question.features, labeler, at)
+    return a.AnswerStored(event, status, is_labeled, question.features, at)
+
+
+def resolve(one: AskingMachine, question: AskedQuestion, at: float = 1.0) -> None:
+    """Its only answer, and what the leasing machine makes of it."""
+    one.handle(a.QuestionResolved(question.id, at))
+    one.handle(answered(question, at=at))
+
+
+def give_up(one: AskingMachine, question: AskedQuestion, action: str = "skip", at: float = 1.0) -> None:
+    assert one.handle(a.QuestionPassed(question.id, at)) == []
+    assert one.handle(answered(question, action, at=at)) == []
 
 
 def asking(rules: a.AskingRules = RULES, **options: object) -> tuple[AskingMachine, tuple[AskedQuestion, ...]]:
@@ -186,7 +196,7 @@ def test_row_36_what_is_labeled_already_is_known_and_never_asked_again() -> None
     fill(one, 1, 2, 3, 4)
     questions = ask(one)
     for question in questions:
-        one.handle(answered(question))
+        resolve(one, question)
     again = replace(candidates("again", 1, 2, 9), session=SOURCE + 1)
     assert one.handle(again) == [a.SendReceipt(SOURCE + 1, "again", 0, 3, 0, 0, "")]
     mixed = candidates("mixed", 1, 5, 9)
@@ -252,9 +262,9 @@ def test_asked_samples_are_in_the_pool_no_more() -> None:
 
 def test_the_answers_of_the_batch_start_a_round() -> None:
     one, (first, second) = asking()
-    assert one.handle(answered(first)) == [a.CloseQuestions((first.id,), "answered")]
+    resolve(one, first)
     assert one.handle(a.Tick(0.4)) == []
-    one.handle(answered(second))
+    resolve(one, second)
     assert one.handle(a.Tick(1.0)) == [a.WantRound()]
     assert one.phase == "holding"
     assert one.handle(a.Tick(99.0)) == []
@@ -264,35 +274,51 @@ def test_a_repeated_answer_has_no_effect() -> None:
     one, (first, _) = asking()
     for status in ("duplicate", "conflict", "unknown_question"):
         assert one.handle(answered(first, status=status)) == []
-    assert one.batch.answered == 0
+    assert one.labeled == set()
 
 
-def test_open_questions_are_said_again_and_to_who_comes() -> None:
-    one, questions = asking()
-    first_s, longest_s = REPEAT_QUESTIONS_S
-    asked_at = one.batch.asked_at
-    said = [
-        tick for tick in range(1, 200) if a.SendQuestions(questions, "") in one.handle(a.Tick(asked_at + tick / 10))
-    ]
-    assert [later - sooner for sooner, later in zip([0, *said], said, strict=False)][:6] == [5, 10, 20, 40, 50, 50]
-    assert (first_s, longest_s) == (0.5, 5.0)
-    assert one.handle(a.LabelerHere("bob", True, 20.0)) == [a.SendQuestions(questions, "bob")]
-
-
-def test_an_undone_answer_is_open_again() -> None:
+def test_an_undone_answer_is_opened_again() -> None:
     one, (first, second) = asking()
-    one.handle(answered(first))
-    one.handle(answered(first, "undo"))
+    resolve(one, first)
+    assert one.handle(answered(first, "undo")) == [a.OpenQuestions((first,))]
+    resolve(one, second)
+    assert one.handle(a.Tick(0.4)) == []
+    resolve(one, first)
+    assert one.handle(a.Tick(1.0)) == [a.WantRound()]
+
+
+def test_a_question_that_lacks_an_answer_is_waited_for_and_an_undo_of_one_opens_nothing_new() -> None:
+    one, (first, second) = asking()
+    resolve(one, first)
     one.handle(answered(second))
     assert one.handle(a.Tick(0.4)) == []
-    one.handle(answered(first))
+    assert one.handle(answered(second, "undo")) == []
+    one.handle(answered(second, who="bob"))
+    one.handle(a.QuestionResolved(second.id, 0.5))
     assert one.handle(a.Tick(1.0)) == [a.WantRound()]
+
+
+def test_one_answer_of_two_is_a_label_to_train_on_when_nobody_can_give_the_second() -> None:
+    one, (first, second) = asking()
+    one.handle(answered(first))
+    one.handle(a.QuestionPassed(first.id, 1.0))
+    give_up(one, second)
+    assert one.handle(a.Tick(1.0)) == [a.CloseQuestions((first.id, second.id), "skipped"), a.WantRound()]
+    assert first.key not in one.pool
+
+
+def test_what_became_of_questions_of_before_changes_nothing() -> None:
+    one, (first, second) = asking()
+    for event in (a.QuestionResolved("old", 0.1), a.QuestionPassed("old", 0.1), a.QuestionReopened("old", 0.1)):
+        assert one.handle(event) == []
+    assert one.batch.unanswered() == (first, second)
+    assert not one.batch.is_over
 
 
 def test_a_label_undone_after_its_batch_goes_back_to_the_pool() -> None:
     one, questions = asking()
     for question in questions:
-        one.handle(answered(question))
+        resolve(one, question)
     one.handle(a.Tick(1.0))
     one.handle(answered(questions[0], "undo"))
     assert questions[0].key in one.pool
@@ -328,7 +354,7 @@ def test_a_question_that_ends_unanswered_does_not_bring_a_labeled_sample_back() 
 def test_after_a_round_the_pool_is_scored_again_before_anything_is_asked() -> None:
     one, questions = asking()
     for question in questions:
-        one.handle(answered(question))
+        resolve(one, question)
     one.handle(a.Tick(1.0))
     refresh, saved = one.handle(a.RoundOver(1, 20, 2.0))
     assert isinstance(refresh, a.Refresh)
@@ -344,7 +370,7 @@ def test_after_a_round_the_pool_is_scored_again_before_anything_is_asked() -> No
 def test_when_the_new_scores_do_not_come_older_ones_must_do_and_are_marked() -> None:
     one, questions = asking()
     for question in questions:
-        one.handle(answered(question))
+        resolve(one, question)
     one.handle(a.Tick(1.0))
     one.handle(a.RoundOver(1, 20, 2.0))
     (note,) = one.handle(a.Tick(2.0 + RULES.refresh_timeout_s))
@@ -356,7 +382,7 @@ def test_when_the_new_scores_do_not_come_older_ones_must_do_and_are_marked() -> 
 def test_a_pool_can_be_cleared_after_a_round_as_in_the_tutorial() -> None:
     one, questions = asking(replace(RULES, clear_pool=True))
     for question in questions:
-        one.handle(answered(question))
+        resolve(one, question)
     one.handle(a.Tick(1.0))
     assert one.handle(a.RoundOver(1, 20, 2.0)) == [a.SavePool()]
     assert len(one.pool) == 0
@@ -418,7 +444,7 @@ def test_nobody_answers_and_others_are_asked_never_an_empty_round() -> None:
 
 def test_some_answer_in_time_and_the_round_trains_on_what_came() -> None:
     one, (first, second) = asking(replace(RULES, label_timeout_s=9.0))
-    one.handle(answered(first))
+    resolve(one, first)
     assert one.handle(a.Tick(9.0)) == [a.CloseQuestions((second.id,), "timed_out"), a.WantRound()]
     assert second.key in one.pool
 
@@ -438,7 +464,7 @@ def test_when_everything_is_skipped_it_cools_down_and_is_asked_again(action: str
     one.handle(a.SourceGone(SOURCE, True, 0.0))
     questions = ask(one)
     for question in questions:
-        assert one.handle(answered(question, action)) == []
+        give_up(one, question, action)
     closed, _ = one.handle(a.Tick(1.0))
     assert closed == a.CloseQuestions(tuple(question.id for question in questions), "skipped")
     (note,) = one.handle(a.Tick(1.0))
@@ -454,7 +480,7 @@ def test_new_candidates_end_a_cool_down() -> None:
     fill(one, 1)
     one.handle(a.SourceGone(SOURCE, True, 0.0))
     (question,) = ask(one)
-    one.handle(answered(question, "skip"))
+    give_up(one, question)
     one.handle(a.Tick(1.0))
     one.handle(a.Tick(1.0))
     fill(one, 2, at=2.0)
@@ -462,26 +488,22 @@ def test_new_candidates_end_a_cool_down() -> None:
     assert one.phase == "collecting"
 
 
-def test_one_of_two_labelers_skips_and_the_other_is_waited_for() -> None:
+def test_a_question_that_somebody_may_have_yet_is_waited_for() -> None:
     one, (first, second) = asking()
-    one.handle(a.LabelerHere("bob", True, 0.0))
-    one.handle(answered(second))
-    one.handle(answered(first, "skip"))
+    resolve(one, second)
+    give_up(one, first)
+    one.handle(a.QuestionReopened(first.id, 0.3))
     assert one.handle(a.Tick(0.4)) == []
-    one.handle(a.LabelerHere("bob", False, 0.0))
+    one.handle(a.QuestionPassed(first.id, 0.5))
     assert one.handle(a.Tick(1.0)) == [a.CloseQuestions((first.id,), "skipped"), a.WantRound()]
 
 
-def test_two_labelers_of_one_annotator_skip_for_themselves() -> None:
-    one, (first, second) = asking()
-    one.handle(a.LabelerHere("bob", True, 0.0))
-    for question in (first, second):
-        one.handle(answered(question, "skip", labeler="ann"))
-    assert one.handle(a.Tick(0.4)) == []
-    for question in (first, second):
-        one.handle(answered(question, "skip", status="duplicate", labeler="bob"))
-    closed, _ = one.handle(a.Tick(1.0))
-    assert closed == a.CloseQuestions((first.id, second.id), "skipped")
+def test_who_is_here_is_known() -> None:
+    one = machine()
+    assert one.handle(a.LabelerHere("bob", True, 0.0)) == []
+    assert one.here.labelers == {"ann", "bob"}
+    assert one.handle(a.LabelerHere("bob", False, 0.0)) == []
+    assert one.here.labelers == {"ann"}
 
 
 def test_a_source_that_needs_long_to_start_is_not_called_silent() -> None:
@@ -549,17 +571,10 @@ def test_questions_of_an_earlier_trainer_stay_open_with_their_ids() -> None:
     _, questions = asking()
     later = AskingMachine(RULES, Pool(10, 2), name="run-2", at=0.0, open_questions=questions)
     assert later.phase == "asking"
-    assert later.handle(a.Tick(0.0)) == [a.SendQuestions(questions, "")]
-
-
-def test_skips_of_an_earlier_trainer_count() -> None:
-    _, (first, second) = asking()
-    later = AskingMachine(
-        RULES, Pool(10, 2), name="run-2", at=0.0, open_questions=[first, second], skipped=[(first.id, "ann")]
-    )
-    later.handle(a.LabelerHere("ann", True, 0.0))
-    later.handle(answered(second))
-    assert later.handle(a.Tick(1.0)) == [a.CloseQuestions((first.id,), "skipped"), a.WantRound()]
+    assert later.handle(a.Tick(0.0)) == []
+    for question in questions:
+        resolve(later, question)
+    assert later.handle(a.Tick(1.0)) == [a.WantRound()]
 
 
 def test_the_unasked_batch_that_waits_longest_is_dropped_when_too_many_wait() -> None:

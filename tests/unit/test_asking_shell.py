@@ -1,4 +1,4 @@
-"""What the asking shell says of the machine's questions."""
+"""Answers have their turns, and questions are committed before anybody may have them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from active_learner.core.asking import AskingMachine
-from active_learner.core.asking_events import AskingRules, EvaluatorHere, LabelerHere
+from active_learner.core.asking_events import AskingRules, EvaluatorHere, OpenQuestions
 from active_learner.core.pool import Pool
 from active_learner.core.records import AskedQuestion, SampleSpec
 from active_learner.services import asking_shell
@@ -20,39 +20,9 @@ from active_learner.services.pump import Surroundings
 from active_learner.stores.memory import MemoryStore
 from active_learner.strategies.base import QueryStrategy
 from active_learner.strategies.random_choice import RandomChoice
-from protocol.messages import Action, Answer, AnswerReceipt, Candidates, Member, Message, Question, Scores
+from protocol.messages import Action, Answer, AnswerReceipt, Candidates, Member, Message, Scores
 
 SPEC = SampleSpec((2,), "float32", 3)
-
-
-def asked(model_version: int) -> AskedQuestion:
-    features = np.array([1.0, 2.0], np.float32)
-    return AskedQuestion("q", "k", features, 1, "random", 0.0, 1, model_version, True, 5, 1000.0)
-
-
-def told_to_a_labeler(question: AskedQuestion) -> list[tuple[str, Message]]:
-    said: list[tuple[str, Message]] = []
-
-    def fail(error: BaseException) -> None:
-        raise error
-
-    async def come() -> None:
-        machine = AskingMachine(AskingRules(4, 1), Pool(4, 3), name="t", at=0.0, open_questions=[question])
-        outside = Surroundings(lambda room, message: said.append((room, message)), print, print, fail)
-        book = LabelBook(MemoryStore("memory", Path("run")), "e", SPEC, print)
-        rooms = ("evolution", "user", "control")
-        shell = AskingShell(machine, SPEC, 0, book, {}, rooms, outside=outside, on_round=lambda: None)
-        shell.handle(LabelerHere("ann", True, 0.0))
-
-    asyncio.run(come())
-    return said
-
-
-def test_a_question_that_no_model_scored_says_so_on_the_wire() -> None:
-    for version in (-1, 0, 7):
-        room, question = told_to_a_labeler(asked(version))[0]
-        assert isinstance(question, Question)
-        assert (room, question.model_version) == ("@ann", version)
 
 
 class SlowBook(LabelBook):
@@ -156,30 +126,23 @@ class GatedBook(LabelBook):
         await self.gate.wait()
 
 
-def test_a_question_is_committed_before_anybody_hears_of_it() -> None:
+def test_a_question_is_committed_before_anybody_may_have_it() -> None:
     async def main() -> None:
-        book, said, tasks = GatedBook(), list[Message](), list[asyncio.Future[None]]()
-        heard = asyncio.Event()
-
-        def say(room: str, message: Message) -> None:
-            if isinstance(message, Question):
-                said.append(message)
-                heard.set()
-
+        book, tasks, opened = GatedBook(), list[asyncio.Future[None]](), asyncio.Event()
         machine = AskingMachine(AskingRules(4, 1, initial_labels=1), Pool(4, 3), name="t", at=0.0)
-        outside = Surroundings(say, print, lambda work: tasks.append(asyncio.ensure_future(work)), print)
+        outside = Surroundings(print, print, lambda work: tasks.append(asyncio.ensure_future(work)), print)
         strategies: dict[str, QueryStrategy] = {"": RandomChoice(), "random": RandomChoice()}
         rooms = ("evolution", "user", "control")
         shell = AskingShell(machine, SPEC, 0, book, strategies, rooms, outside=outside, on_round=lambda: None)
+        shell._does[OpenQuestions] = lambda _: opened.set()
         async with asyncio.timeout(20):
-            shell.handle(LabelerHere("ann", True, 0.0))
             shell.handle(EvaluatorHere(True, 0.0))
             rows = np.arange(8, dtype=np.float32).reshape(4, 2)
             shell.candidates_heard(Candidates("c", "propose", rows, False), 7, Member(7, "source", "source"))
             shell.scores_heard(Scores("c", 0, np.full((4, 3), 1 / 3, np.float32), np.zeros(4, np.float32), None))
             await book.asked.wait()
-            assert said == []
+            assert not opened.is_set()
             book.gate.set()
-            await heard.wait()
+            await opened.wait()
 
     asyncio.run(main())

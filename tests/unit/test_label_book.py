@@ -17,6 +17,7 @@ import pytest
 
 from active_learner.core.pool import Pool
 from active_learner.core.records import AskedQuestion, Label, Plan, RoundResult, SampleSpec, content_key
+from active_learner.core.words import ONE_ANSWER, Enough
 from active_learner.durable import lock
 from active_learner.errors import DiskFailed, LeaseHeld
 from active_learner.services import label_book
@@ -37,11 +38,11 @@ Work = Callable[["Desk"], Awaitable[None]]
 class Desk:
     """A book, its store, and what it noted."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, enough: Enough = ONE_ANSWER) -> None:
         self.notes: list[str] = []
         self.lost: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.store, self.folder = open_store(url, folder), folder
-        self.book = LabelBook(self.store, "digits", SPEC, self._note, on_lost=self.lost.set_result)
+        self.book = LabelBook(self.store, "digits", SPEC, self._note, enough=enough, on_lost=self.lost.set_result)
         self.noted = asyncio.Event()
 
     def _note(self, level: str, text: str) -> None:
@@ -50,8 +51,8 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def desk(folder: Path, url: str = "sqlite:///labels.db") -> AsyncIterator[Desk]:
-    made = Desk(folder, url)
+async def desk(folder: Path, url: str = "sqlite:///labels.db", enough: Enough = ONE_ANSWER) -> AsyncIterator[Desk]:
+    made = Desk(folder, url, enough)
     await made.book.open()
     try:
         await made.book.commit_questions([QUESTION])
@@ -60,9 +61,9 @@ async def desk(folder: Path, url: str = "sqlite:///labels.db") -> AsyncIterator[
         await made.book.close()
 
 
-def at_desk(folder: Path, work: Work, url: str = "sqlite:///labels.db") -> None:
+def at_desk(folder: Path, work: Work, url: str = "sqlite:///labels.db", enough: Enough = ONE_ANSWER) -> None:
     async def main() -> None:
-        async with desk(folder, url) as made:
+        async with desk(folder, url, enough) as made:
             await work(made)
 
     asyncio.run(main())
@@ -314,7 +315,77 @@ def test_a_round_says_how_far_the_annotators_of_the_same_samples_agree(tmp_path:
         await at.book.record(replace(ANSWER, id="e2", annotator="bob", value=2))
         await files.keep(replace(result, extra={}), None, Pool(10, 4))
 
-    at_desk(tmp_path, work)
+    at_desk(tmp_path, work, enough=Enough(2))
     first, second = (json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines())
     assert "agreement" not in first
     assert second["agreement"] == {"samples": 1, "annotators": 2, "alpha": 0.0, "alpha_interval": 0.0}
+
+
+BY_BOB = replace(ANSWER, id="e2", annotator="bob", value=2)
+STORES = ("sqlite:///labels.db", "csv:labels.csv")
+
+
+@pytest.mark.parametrize("url", STORES)
+def test_of_two_answers_that_come_together_one_is_taken_and_the_other_kept_aside(tmp_path: Path, url: str) -> None:
+    async def work(at: Desk) -> None:
+        first, second = await asyncio.gather(at.book.record(ANSWER), at.book.record(BY_BOB))
+        assert (first.status, second.status, second.kept_aside) == ("stored", "surplus", True)
+        again, twice = await at.book.record(BY_BOB), await at.book.record(replace(ANSWER, id="pressed twice"))
+        assert (again.status, twice.status) == ("surplus", "duplicate")
+        assert [event.annotator for event in at.store.events()] == ["ann"]
+        assert [event.id for event in at.store.quarantined()] == ["e2"]
+        assert (
+            await at.book.record(replace(ANSWER, id="e3", action=Action.REVISE, revision=1, value=1))
+        ).status == "stored"
+        undo = replace(ANSWER, id="e4", action=Action.UNDO, revision=2, value=None)
+        assert (await at.book.record(undo)).status == "stored"
+        assert (await at.book.record(BY_BOB)).status == "stored"
+        late = replace(ANSWER, id="e5", action=Action.REVISE, revision=3)
+        assert (await at.book.record(late)).status == "surplus"
+
+    at_desk(tmp_path, work, url)
+
+
+@pytest.mark.parametrize("url", STORES)
+def test_a_third_answer_is_taken_only_where_the_two_disagree(tmp_path: Path, url: str) -> None:
+    other = np.array([0, 1], np.uint8)
+    second = replace(QUESTION, id="q2", key=content_key(other), features=other)
+
+    async def work(at: Desk) -> None:
+        await at.book.commit_questions([second])
+        for question, value, expected in (("q1", 2, "stored"), ("q2", 3, "surplus")):
+            for who, said in (("ann", 3), ("bob", value)):
+                word = replace(ANSWER, id=f"{question}{who}", question=question, annotator=who, value=said)
+                assert (await at.book.record(word)).status == "stored"
+            third = replace(ANSWER, id=f"{question}eve", question=question, annotator="eve", value=2)
+            assert (await at.book.record(third)).status == expected
+        assert {label.key: (label.value, label.voters) for label in at.store.labels()} == {
+            QUESTION.key: (2, 3),
+            second.key: (3, 2),
+        }
+
+    at_desk(tmp_path, work, url, Enough(2, adjudicate=True))
+
+
+@pytest.mark.parametrize("url", STORES)
+def test_a_trainer_that_starts_closes_what_has_its_answers_and_knows_who_said_what(tmp_path: Path, url: str) -> None:
+    """Also what is surplus from then on; with another number of answers the same question is open."""
+
+    async def leave(at: Desk) -> None:
+        await at.book.record(ANSWER)
+
+    at_desk(tmp_path, leave, url, Enough(2))
+
+    async def main(enough: Enough, expected: tuple[str, ...], status: str) -> None:
+        made = Desk(tmp_path, url, enough)
+        history = await made.book.open()
+        try:
+            assert tuple(question.id for question in history.open_questions) == expected
+            assert [(event.annotator, event.value) for event in history.said] == [("ann", 3)]
+            if status:
+                assert (await made.book.record(BY_BOB)).status == status
+        finally:
+            await made.book.close()
+
+    asyncio.run(main(Enough(2), ("q1",), ""))
+    asyncio.run(main(ONE_ANSWER, (), "surplus"))

@@ -11,6 +11,10 @@ from active_learner.core import asking_events as a
 from active_learner.core import leasing
 from active_learner.core.leasing import CLAIM_S, Leasing
 from active_learner.core.leasing_events import (
+    ALL_TAKEN,
+    CLAIMING,
+    NO_SEAT,
+    NOTHING_OPEN,
     LeaseAsked,
     PeerLeft,
     QuestionsClosed,
@@ -41,7 +45,7 @@ class Room:
     """The machine, and a clock that the test moves."""
 
     def __init__(self, enough: Enough = Enough(), **options: Any) -> None:  # noqa: B008
-        self.machine = Leasing(enough, LEASE_S, 0.0, **options)
+        self.machine = Leasing(enough, LEASE_S, **options)
         self.at = 0.0
 
     def tell(self, event: Any) -> list[Any]:
@@ -56,10 +60,10 @@ class Room:
         return self.tell(LeaseAsked(who, f"peer-{who}", session, wants, holds, gives, self.at))
 
     def holds(self, who: str) -> tuple[str, ...]:
-        return tuple(item.question.id for item in self.machine._held_by(who))
+        return tuple(item.question.id for item in self.machine._items.held_by(who))
 
     def says(self, asked: AskedQuestion, who: str, action: str = "answer", value: int = 1) -> list[Any]:
-        return self.tell(a.AnswerStored(word(asked, who, action, value), "stored", True, None, who, self.at))
+        return self.tell(a.AnswerStored(word(asked, who, action, value), "stored", True, None, self.at))
 
     def passes_time(self, seconds: float) -> list[Any]:
         self.at += seconds
@@ -79,13 +83,13 @@ def test_questions_go_out_in_the_order_of_their_opening_as_many_as_are_wanted() 
     room.opens(*Q)
     said = room.lease("ann", 2)
     assert asked(said) == [("ann", "q1"), ("ann", "q2")]
-    assert said[-1] == SayLeased("ann", "peer-ann", ("q1", "q2"), 3, False)
+    assert said[-1] == SayLeased("ann", "peer-ann", ("q1", "q2"), 3, "")
     assert (room.machine.open, room.machine.held, room.machine.waiting) == (5, 2, 3)
 
 
 def test_what_is_opened_goes_in_turn_to_those_who_wait() -> None:
     room = Room()
-    assert room.lease("ann")[-1] == SayLeased("ann", "peer-ann", (), 0, True)
+    assert room.lease("ann")[-1] == SayLeased("ann", "peer-ann", (), 0, NOTHING_OPEN)
     room.lease("bob")
     assert asked(room.opens(*Q[:3])) == [("ann", "q1"), ("bob", "q2"), ("ann", "q3")]
     assert room.opens(Q[0]) == []
@@ -95,7 +99,8 @@ def test_nobody_gets_what_another_holds_and_an_answer_makes_room() -> None:
     room = Room()
     room.opens(*Q[:2])
     room.lease("ann", 1)
-    assert asked(room.lease("bob", 5)) == [("bob", "q2")]
+    said = room.lease("bob", 5)
+    assert (asked(said), said[-1].why) == ([("bob", "q2")], ALL_TAKEN)
     assert room.says(Q[0], "ann") == [a.CloseQuestions(("q1",), "answered"), a.QuestionResolved("q1", 0.0)]
     assert asked(room.opens(Q[2])) == [("ann", "q3")]
 
@@ -107,7 +112,7 @@ def test_an_answer_without_a_lease_counts_and_closes_it_for_who_has_it() -> None
     assert told(room.says(Q[0], "stranger"), a.CloseQuestions) == [a.CloseQuestions(("q1",), "answered")]
     assert room.says(Q[0], "ann", "revise") == [a.CloseQuestions(("q1",), "answered")]
     late = word(question(9), "ann")
-    assert room.tell(a.AnswerStored(late, "conflict", False, None, "ann", 0.0)) == []
+    assert room.tell(a.AnswerStored(late, "conflict", False, None, 0.0)) == []
 
 
 def test_a_lease_that_is_not_renewed_ends_and_goes_to_another() -> None:
@@ -150,7 +155,7 @@ def test_what_is_given_back_goes_to_another_at_once() -> None:
     room.lease("bob", 2, holds=("q2",))
     said = room.lease("ann", 0)
     assert asked(said) == [("bob", "q1")]
-    assert said[-1] == SayLeased("ann", "peer-ann", (), 0, False)
+    assert said[-1] == SayLeased("ann", "peer-ann", (), 0, "")
 
 
 def test_another_process_of_the_annotator_is_told_all_again() -> None:
@@ -164,8 +169,10 @@ def test_another_process_of_the_annotator_is_told_all_again() -> None:
 
 def test_after_a_restart_questions_go_to_who_has_them_still() -> None:
     room = Room(open_questions=Q[:3])
-    assert asked(room.lease("bob")) == []
-    assert room.tell(TakeBackWanted(("q1",), 0.0)) == [a.TakenBack((), 0.0)]
+    room.at = 30.0  # nobody could be heard until then
+    assert room.lease("bob")[-1] == SayLeased("bob", "peer-bob", (), 3, CLAIMING)
+    assert room.tell(a.Tick(room.at)) == []
+    assert room.tell(TakeBackWanted(("q1",), 30.0)) == [a.TakenBack((), 30.0)]
     assert room.lease("ann", holds=("q2", "gone"))[-1].holds == ("q2",)
     assert asked(room.passes_time(CLAIM_S / 2)) == []
     assert sorted(asked(room.passes_time(CLAIM_S))) == [("bob", "q1"), ("bob", "q3")]
@@ -173,6 +180,7 @@ def test_after_a_restart_questions_go_to_who_has_them_still() -> None:
 
 def test_what_an_earlier_trainer_was_told_counts() -> None:
     room = Room(Enough(2), open_questions=Q[:2], said=[word(Q[0], "ann"), word(Q[1], "ann", "skip")])
+    room.passes_time(0.0)
     room.lease("ann")
     room.passes_time(CLAIM_S)
     assert room.holds("ann") == ()
@@ -275,4 +283,36 @@ def test_made_up_annotators_get_nothing_when_there_are_too_many(monkeypatch: pyt
     room = Room()
     room.opens(*Q)
     room.lease("ann")
-    assert room.lease("bob") == [SayLeased("bob", "peer-bob", (), 2, True)]
+    assert room.lease("bob") == [SayLeased("bob", "peer-bob", (), 2, NO_SEAT)]
+
+
+def test_one_key_does_not_take_the_seats_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leasing, "SEATS_EACH", 2)
+    room = Room()
+
+    def why(who: str, peer: str) -> str:
+        return str(room.tell(LeaseAsked(who, peer, 1, 3, (), (), 0.0))[-1].why)
+
+    assert [why(who, peer) for who, peer in (("a", "mal"), ("b", "mal.1"), ("c", "mal.2"))] == [
+        NOTHING_OPEN,
+        NOTHING_OPEN,
+        NO_SEAT,
+    ]
+    assert why("ann", "ann") == NOTHING_OPEN
+    assert why("ann", "mal.3") == NO_SEAT
+    assert why("a", "mal.3") == NOTHING_OPEN
+
+
+def test_who_wants_less_than_nothing_wants_nothing() -> None:
+    room = Room()
+    room.opens(Q[0])
+    assert room.lease("ann", -7) == [SayLeased("ann", "peer-ann", (), 1, "")]
+
+
+def test_what_is_opened_when_its_sample_has_its_answers_already_is_resolved_at_once() -> None:
+    room = Room()
+    room.lease("ann")
+    room.says(question(7), "bob")
+    again = AskedQuestion("n7", "k7", np.zeros(1), 2, "margin", 0.5, 1, 0, False, 9, 1000.0)
+    assert room.opens(again) == [a.CloseQuestions(("n7",), "answered"), a.QuestionResolved("n7", 0.0)]
+    assert room.machine.open == 0

@@ -68,7 +68,7 @@ def ask(one: QueueMachine, at: float = 0.0) -> tuple[AskedQuestion, ...]:
 def said(question: AskedQuestion, action: str = "answer", status: str = "stored", at: float = 1.0) -> a.AnswerStored:
     value = 1 if action in ("answer", "revise") else None
     event = LabelEvent(f"{question.id}{action}", question.id, question.key, "ann", 0, action, value, 5.0)
-    return a.AnswerStored(event, status, value is not None, question.features, "ann", at)
+    return a.AnswerStored(event, status, value is not None, question.features, at)
 
 
 def answer(one: QueueMachine, question: AskedQuestion, at: float = 1.0) -> None:
