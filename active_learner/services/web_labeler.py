@@ -21,6 +21,7 @@ from active_learner.errors import StoreError, Unreachable
 from active_learner.peer import Peer, Received
 from active_learner.services.desk import TICK_S, answers_in_words, take_place
 from active_learner.services.metrics_port import Exposition
+from active_learner.services.pace import Pace
 from active_learner.services.rounds_view import RoundsView
 from active_learner.services.run_view import RunView
 from active_learner.services.shell import Service
@@ -100,7 +101,7 @@ class WebLabeler(Service):
         self.times = Histogram()
         self.streams = Streams()
         self.classes = spec.classes
-        self._view = RunView()
+        self._view, self._pace = RunView(), Pace()
         self._rounds = RoundsView(peer, lambda line: self.streams.say("round", {"line": line}), clock)
         self._desks: dict[str, WebDesk] = {}
         self._said: set[str] = set()
@@ -186,6 +187,7 @@ class WebLabeler(Service):
 
     def _send(self, message: Answer | Lease) -> None:
         if isinstance(message, Answer):
+            self._pace.said(message)
             self.counters["resent_answers"] += message.id in self._said
             unsent = {one.id for desk in self._desks.values() for one in desk.desk.machine.unsent}
             self._said = (self._said & unsent) | {message.id}
@@ -196,6 +198,8 @@ class WebLabeler(Service):
     def _heard(self, received: Received) -> None:
         match received.message:
             case Question() | QuestionClosed() | Leased() | AnswerReceipt() as message:
+                if isinstance(message, AnswerReceipt):
+                    self._pace.received(message, self._clock())
                 for desk in list(self._desks.values()):
                     desk.heard(message)
             case StatusReport() as report:
@@ -344,7 +348,8 @@ class WebLabeler(Service):
             self._reported(answer.message)
 
     def _status(self) -> Form:
-        return self._view.form(self._clock(), self.times, self._trainer_here, self._ended)
+        form = self._view.form(self._clock(), self.times, self._trainer_here, self._ended)
+        return {**form, "people": self._pace.form(self._clock())}
 
     async def rounds(self) -> Form:
         return await self._rounds.form(self._trainer_here)

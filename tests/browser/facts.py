@@ -47,7 +47,8 @@ STATUS: dict[str, Any] = {
     "loss": 0.214,
     "text": "",
     "answers": {"count": 150, "p50_s": 0.01, "p99_s": 0.02},
-    "labels_per_minute": [
+    "labels_per_minute": 10.5,
+    "people": [
         {"annotator": "anna", "rate": 6.1, "minutes": [5, 6, 7, 4, 6, 7, 6, 5, 6, 7, 8, 6, 5, 6, 7, 6, 6, 5, 6, 7]},
         {"annotator": "ben", "rate": 4.4, "minutes": [0] * 7 + [4, 5, 4, 3, 4, 5, 6, 4, 4, 5, 4, 3, 5]},
     ],

@@ -145,7 +145,7 @@ def test_hostile_facts_of_a_run_stay_text(serve: Serve, visit: Open) -> None:
         "epoch": 1,
         "epochs": 2,
         "peers": peers,
-        "labels_per_minute": people,
+        "people": people,
         "answers": {CHIEF: 3},
     }
     serving = serve(Desk(list(melodies()), status=status, me={"experiment": CHIEF, "annotator": CHIEF}))

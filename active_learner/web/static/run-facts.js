@@ -31,7 +31,7 @@ export function leadOf(status, me, ended) {
   if (ended) return [`Done: ${now}`, ended];
   const left = me.labels_goal ? me.labels_goal - labels : 0;
   if (left <= 0) return [capital(now), status.text ?? ""];
-  const rate = sum(peopleOf(status).map((one) => one.rate));
+  const rate = paceOf(status);
   return [`${plural(left, "more label")} to ${number(me.labels_goal)}`, `Now ${now}.${rate > 0 ? ` At the present pace: about ${duration((60 * left) / rate)}.` : ""}`];
 }
 
@@ -52,12 +52,16 @@ export function phasesOf(status) {
   ];
 }
 
-// [{ name, rate, values }]: labels a minute of each person, or of all together, and minute by minute.
+// [{ name, rate, values }]: labels a minute and minute by minute of each person at this service; of all together, when others label elsewhere too.
 export function peopleOf(status, lines = []) {
-  const said = status.labels_per_minute;
-  if (isNumber(said)) return [{ name: "Everybody", rate: said, values: minutesOf(lines) }];
-  return (Array.isArray(said) ? said : []).map((one) => ({ name: one.annotator, rate: one.rate ?? 0, values: one.minutes ?? [] }));
+  const people = (status.people ?? []).map((one) => ({ name: one.annotator, rate: one.rate ?? 0, values: one.minutes ?? [] }));
+  const all = status.labels_per_minute;
+  if (!isNumber(all) || (people.length && all <= sum(people.map((one) => one.rate)))) return people;
+  return [{ name: "Everybody", rate: all, values: minutesOf(lines) }, ...people];
 }
+
+// Of all people, wherever they label.
+const paceOf = (status) => Math.max(status.labels_per_minute ?? 0, sum((status.people ?? []).map((one) => one.rate ?? 0)));
 
 // Labels in each of the last minutes, by the rounds that they were trained in: those of a round are spread over its time.
 export function minutesOf(lines, now = Date.now() / 1000) {
