@@ -38,12 +38,19 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
     metavar="N",
     help="Rate N random candidates into the store before the first run; needs no broker and no trainer.",
 )
+@click.option(
+    "--labels-goal",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The page shows the progress towards N labels; `up --labels N` says it.",
+)
 @metrics_options
 def command(
     config: Config,
     kind: str | None,
     annotator: str | None,
     prelabel: int | None,
+    labels_goal: int | None,
     metrics: tuple[str, int] | None,
 ) -> int:
     """Answer the questions of a running experiment: on a page, at this terminal, or simulated."""
@@ -57,7 +64,7 @@ def command(
     if "web" in (kind, config.labeler.kind) and kind in (None, "web") and prelabel is None:
         from active_learner.commands import page
 
-        return asyncio.run(page.serve(config, spec, annotator, metrics))
+        return asyncio.run(page.serve(config, spec, annotator, metrics, labels_goal))
     oracle = make(config, spec, kind, annotator)
     if prelabel is None:
         return asyncio.run(_label(config, oracle, metrics))

@@ -18,18 +18,22 @@ if TYPE_CHECKING:
     from active_learner.web.accounts import Accounts
 
 
-async def serve(config: Config, spec: SampleSpec, annotator: str | None, metrics: tuple[str, int] | None) -> int:
-    """The exit code. Raises: ActiveLearnerError."""
+async def serve(
+    config: Config, spec: SampleSpec, annotator: str | None, metrics: tuple[str, int] | None, goal: int | None = None
+) -> int:
+    """The exit code. `goal`: labels that the run ends at. Raises: ActiveLearnerError."""
     from active_learner.bounds import bound_memory
     from active_learner.config.schema import WebLabeler
     from active_learner.services import shell
 
     section = config.labeler if isinstance(config.labeler, WebLabeler) else WebLabeler()
     bound_memory("labeler.memory_bytes", section.memory_bytes)
-    return await shell.run(make(config, section, spec, annotator or section.annotator), metrics)
+    return await shell.run(make(config, section, spec, annotator or section.annotator, goal), metrics)
 
 
-def make(config: Config, section: WebLabeler, spec: SampleSpec, annotator: str) -> web_labeler.WebLabeler:
+def make(
+    config: Config, section: WebLabeler, spec: SampleSpec, annotator: str, goal: int | None = None
+) -> web_labeler.WebLabeler:
     """With its port bound. Raises: ConfigError, AddressInUse, Unreachable."""
     from active_learner.config.loading import address_of, keys_of, outbox_of
     from active_learner.durable.kept_answers import KeptAnswers
@@ -47,7 +51,7 @@ def make(config: Config, section: WebLabeler, spec: SampleSpec, annotator: str) 
     )
     own = [] if _is_public(section) else [annotator]
     found = [*own, *(name for name, _ in people.names() if name not in own)]
-    manners = _manners(config, section)
+    manners = _manners(config, section, goal)
     service = WebLabeler(
         peer,
         spec,
@@ -144,7 +148,7 @@ def check_words(section: WebLabeler, spec: SampleSpec, renderer: Path | None) ->
         raise ConfigError(problems)
 
 
-def _manners(config: Config, section: WebLabeler) -> web_labeler.Manners:
+def _manners(config: Config, section: WebLabeler, goal: int | None) -> web_labeler.Manners:
     from active_learner.services.web_labeler import Manners
 
     return Manners(
@@ -155,4 +159,5 @@ def _manners(config: Config, section: WebLabeler) -> web_labeler.Manners:
         show_roll=section.show_roll,
         instrument=section.instrument.model_dump(),
         renderer=None if section.renderer is None else "/own.js",
+        labels_goal=goal,
     )

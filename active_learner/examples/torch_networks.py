@@ -1,10 +1,11 @@
-"""Two small networks to start from: melody (the tutorial's) and digits. A factory returns any torch.nn.Module.
+"""Small networks to start from: melody (the tutorial's), melody_rating and digits. A factory returns any torch.nn.Module.
 
 A network takes (batch, *sample shape) float32, whatever the dtype of the samples, and returns (batch, classes) logits.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -31,6 +32,40 @@ def melody(bits: int = 128, ratings: int = 6) -> nn.Module:
         nn.ReLU(),
         nn.Linear(16, ratings),
     )
+
+
+class MelodyRating(nn.Module):
+    """One number for a melody, linear in its notes: for each beat, each bar and the whole, how much sounds and how high.
+
+    The logit of a rating falls with the square of its distance from that number, so 4 is nearly right when 5 was given,
+    and every label teaches the whole scale.
+    """
+
+    ratings: Tensor
+
+    def __init__(self, beats: int, ratings: int) -> None:
+        super().__init__()
+        self.beats = beats
+        self.score = nn.Linear(2 * (beats + beats // 4 + 1), 1)
+        nn.init.zeros_(self.score.weight)
+        nn.init.constant_(self.score.bias, (ratings - 1) / 2)
+        self.register_buffer("ratings", torch.arange(float(ratings)))
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """(batch, 4 * beats) bits -> (batch, ratings) logits."""
+        bits = batch.reshape(len(batch), self.beats, 4)
+        sounds = 1 - bits[:, :, 3]
+        height = sounds * (bits[:, :, 0] + 2 * bits[:, :, 1] + 4 * bits[:, :, 2]) / 7
+        notes = torch.stack([sounds - 0.5, height - 0.25], dim=2)
+        bars = notes.reshape(len(batch), self.beats // 4, 4, 2).mean(dim=2)
+        seen = torch.cat([notes.flatten(1), 2 * bars.flatten(1), 4 * notes.mean(dim=1)], dim=1)
+        away: Tensor = self.score(seen) - self.ratings
+        return -away.square()
+
+
+def melody_rating(bits: int = 128, ratings: int = 6) -> nn.Module:
+    """Genomes of bits, (batch, 128), to logits of the ratings 0 to 5: few weights, for few labels."""
+    return MelodyRating(bits // 4, ratings)
 
 
 def digits(

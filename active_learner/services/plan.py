@@ -51,12 +51,17 @@ def programs(config: Config, resolved: Path, serve: Sequence[str], common: Seque
         found.append(program("labeler", "label", Policy(ends_all=True)))
         found[-1] = replace(found[-1], terminal=True)
     elif config.labeler.kind == "web":
-        found.append(program("labeler", "label", Policy()))
+        found.append(program("labeler", "label", Policy(), *_goal(serve)))
     elif config.labeler.kind != "none":
         found.append(program("labeler", "label", Policy(may_finish=True)))
     if _reads_stdin(config) and config.labeler.kind == "terminal":
         raise ConfigError(["source.path: '-' and labeler.kind: terminal both read standard input; start one by itself"])
     return found
+
+
+def _goal(serve: Sequence[str]) -> tuple[str, ...]:
+    """What the page shows as the goal."""
+    return ("--labels-goal", serve[serve.index("--labels") + 1]) if "--labels" in serve else ()
 
 
 def with_metrics(programs: Sequence[Program], port: int) -> list[Program]:

@@ -75,6 +75,7 @@ class Manners:
     show_roll: bool = True
     instrument: dict[str, Any] = field(default_factory=dict)
     renderer: str | None = None
+    labels_goal: int | None = None
 
 
 class WebLabeler(Service):
@@ -263,7 +264,7 @@ class WebLabeler(Service):
             "show_roll": manners.show_roll,
             "instrument": manners.instrument,
             "history_size": HISTORY,
-            "labels_goal": None,
+            "labels_goal": manners.labels_goal,
             "renderer": manners.renderer,
         }
 

@@ -72,10 +72,10 @@ def test_imported_labels_are_replayed_as_round_0(tmp_path: Path) -> None:
     genomes = [tuple((number >> bit) & 1 for bit in range(128)) for number in range(1, 31)]
     rows = [f'"{genome}",{number % 6}\n' for number, genome in enumerate(genomes)]
     (tmp_path / "ratings.csv").write_text("".join(rows))
-    imported = call("labels", "import", "melody", "ratings.csv", cwd=tmp_path)
+    imported = call("labels", "import", "melody-simulated", "ratings.csv", cwd=tmp_path)
     assert imported.returncode == 0, imported.stderr
-    up(tmp_path, "melody", 1)
-    again = call("replay", "runs/melody", cwd=tmp_path)
+    up(tmp_path, "melody-simulated", 1)
+    again = call("replay", "runs/melody-simulated", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert again.stdout.startswith("round 0: 30 labels, 20 steps, ")
 

@@ -61,6 +61,13 @@ def test_a_run_in_pieces_comes_to_the_weights_of_one_piece(tmp_path: Path) -> No
     assert metrics(tmp_path / "pieces", "digits") == pieces
 
 
+TUTORIAL = (
+    *("--set", "evaluator.network=active_learner.examples.torch_networks:melody"),
+    *("--set", "evaluator.learning_rate=0.001"),
+)
+"""The network of the reference."""
+
+
 def test_labels_imported_before_the_first_start_train_round_0_and_never_again(tmp_path: Path) -> None:
     """The tutorial's own file: a quoted tuple of bits and a rating, `3` and `3.0` alike."""
     ratings = [number % 6 for number in range(30)]
@@ -69,26 +76,26 @@ def test_labels_imported_before_the_first_start_train_round_0_and_never_again(tm
         f'"{genome}",{rating}{".0" if rating % 2 else ""}\n' for genome, rating in zip(genomes, ratings, strict=True)
     ]
     (tmp_path / "ratings.csv").write_text("".join(rows))
-    imported = call("labels", "import", "melody", "ratings.csv", cwd=tmp_path)
+    imported = call("labels", "import", "melody-simulated", "ratings.csv", cwd=tmp_path)
     assert imported.returncode == 0, imported.stderr
     assert "30 imported, 0 already known, 0 skipped" in imported.stdout
 
-    up(tmp_path, "melody", "--rounds", "1")
-    [line] = metrics(tmp_path, "melody")
+    up(tmp_path, "melody-simulated", *TUTORIAL, "--rounds", "1")
+    [line] = metrics(tmp_path, "melody-simulated")
     assert (line["round"], line["labels"], line["model_version"]) == (0, 30, 20)
-    (network,) = trained(tmp_path / "runs" / "melody", 0, lambda: [tutorial_network], adam, ours, dtype="u1")
+    (network,) = trained(tmp_path / "runs" / "melody-simulated", 0, lambda: [tutorial_network], adam, ours, dtype="u1")
     assert digest(network) == line["digest"]
 
-    options = ("--set", "source.interval_s=0.0", "--set", "labeler.delay_s=0.0")
-    up(tmp_path, "melody", *options, "--rounds", "2")
-    assert [line["round"] for line in metrics(tmp_path, "melody")] == [0, 1]
+    options = (*TUTORIAL, "--set", "source.interval_s=0.0", "--set", "labeler.delay_s=0.0")
+    up(tmp_path, "melody-simulated", *options, "--rounds", "2")
+    assert [line["round"] for line in metrics(tmp_path, "melody-simulated")] == [0, 1]
 
 
 def test_labels_rated_beforehand_train_round_0(tmp_path: Path) -> None:
-    rated = call("label", "melody", "--prelabel", "20", cwd=tmp_path)
+    rated = call("label", "melody-simulated", "--prelabel", "20", cwd=tmp_path)
     assert rated.returncode == 0, rated.stderr
-    up(tmp_path, "melody", "--rounds", "1")
-    [line] = metrics(tmp_path, "melody")
+    up(tmp_path, "melody-simulated", "--rounds", "1")
+    [line] = metrics(tmp_path, "melody-simulated")
     assert (line["round"], line["labels"]) == (0, 20)
 
 

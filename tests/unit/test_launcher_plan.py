@@ -64,6 +64,13 @@ def test_a_person_at_the_terminal_who_leaves_ends_all_and_a_simulated_one_does_n
     assert (simulated.terminal, simulated.policy.ends_all, simulated.policy.may_finish) == (False, False, True)
 
 
+def test_the_page_is_told_how_many_labels_are_the_goal(tmp_path: Path) -> None:
+    with_goal = plan.programs(config(tmp_path, "labeler={kind: web}"), Path("r.yaml"), ("--labels", "100"), ())[-1]
+    without = plan.programs(config(tmp_path, "labeler={kind: web}"), Path("r.yaml"), ("--rounds", "3"), ())[-1]
+    assert with_goal.command[-3:] == ("r.yaml", "--labels-goal", "100")
+    assert without.command[-1] == "r.yaml"
+
+
 def test_two_readers_of_standard_input_are_refused(tmp_path: Path) -> None:
     source = plan.programs(config(tmp_path, "source={kind: jsonl}"), Path("r.yaml"), (), ())[-1]
     assert source.stdin

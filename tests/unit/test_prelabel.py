@@ -215,7 +215,7 @@ class TestRandomSamples:
 
 def test_who_rated_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.run(["label", "melody", "--prelabel", "2", "--set", "labeler.delay_s=0"]) == 0
+    assert cli.run(["label", "melody-simulated", "--prelabel", "2", "--set", "labeler.delay_s=0"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "the simulated listener answers, as labeler.kind says; --kind terminal asks you" in lines
     assert sum(line.startswith("the simulated listener rated ") for line in lines) == 2

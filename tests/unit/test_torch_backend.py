@@ -19,7 +19,7 @@ from active_learner.backends.torch_module import TorchBackend
 from active_learner.backends.torch_state import digest, pack, unpack
 from active_learner.core.seeds import step_seed
 from active_learner.errors import BadNetwork
-from active_learner.examples.torch_networks import digits, melody
+from active_learner.examples.torch_networks import digits, melody, melody_rating
 from active_learner.losses import load_loss
 
 
@@ -356,3 +356,25 @@ def test_the_example_networks_have_the_sizes_that_their_names_promise() -> None:
     assert [tuple(p.shape) for p in digits().parameters()][::2] == [(128, 64), (64, 128), (10, 64)]
     assert sum(isinstance(m, nn.Dropout) for m in digits(dropout=0.2)) == 2
     assert digits()(torch.zeros(3, 8, 8)).shape == (3, 10)
+
+
+def test_the_rating_network_begins_undecided_and_likes_near_ratings_more_than_far_ones() -> None:
+    genomes = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (7, 128)).astype(np.float32))
+    network = melody_rating()
+    before = network(genomes)
+    assert before.shape == (7, 6)
+    assert torch.equal(before[:, 2], before[:, 3])
+    torch.nn.init.normal_(network.score.weight, generator=torch.Generator().manual_seed(1))
+    logits = network(genomes)
+    steps = logits.diff(dim=1)
+    assert torch.all(steps.diff(dim=1) < 0)  # one peak, falling to both sides
+
+
+def test_a_pause_has_no_height_for_the_rating_network() -> None:
+    network = melody_rating()
+    torch.nn.init.ones_(network.score.weight)
+    high = torch.zeros(1, 128)
+    high[0, [0, 1, 2, 3]] = 1.0  # the pause with all its other bits
+    low = torch.zeros(1, 128)
+    low[0, 3] = 1.0
+    assert torch.equal(network(high), network(low))
