@@ -124,6 +124,7 @@ class WebLabeler(Service):
             self._desk(annotator)
         self._peer.on_message, self._peer.on_presence = self._heard, self._presence
         await take_place(self._peer, self._rooms)
+        self._view.presence(Member(0, self._peer.name, "labeler"), True, "", self._clock())  # nobody is told of itself
         self._peer.on_session = self._session
         self._session(True)
         self._ticking = asyncio.create_task(self._tick())
