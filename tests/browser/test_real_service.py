@@ -27,9 +27,9 @@ BLOCKS = (
     "#pace .person",
     "#waits svg",
     "#wait-figures dd",
-    "#peers tbody tr:nth-child(5)",
+    "#peers tbody tr",
 )
-"""Of the run page, with what the real service says: phases, pool, pace of a person, waiting times, five peers."""
+"""Of the run page, with what the real service says: phases, pool, pace of a person, waiting times, peers."""
 
 POINTS = "document.querySelectorAll('#curve-table tbody tr').length"
 
