@@ -6,15 +6,19 @@ import base64
 import contextlib
 import hashlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 KEY = bytes(range(32))
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 DEADLINE_S = 30.0
+LOCALHOST = Path(__file__).parent / "data" / "localhost.pem"
+"""Certificate and key of `localhost`, signed by itself, good for a hundred years; trusted by nobody who is not told to."""
 
 
 def hmac_by_hand(key: bytes, said: bytes) -> bytes:
@@ -59,8 +63,8 @@ class Receiver:
 
 
 @contextlib.contextmanager
-def receiving() -> Iterator[Receiver]:
-    """One on a free port of this machine."""
+def receiving(tls: bool = False) -> Iterator[Receiver]:
+    """One on a free port of this machine; `tls`: with the certificate of LOCALHOST."""
     found = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -71,9 +75,14 @@ def receiving() -> Iterator[Receiver]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(LOCALHOST)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    found.url = f"http://127.0.0.1:{server.server_address[1]}/hook?a=1"
+    where = "https://localhost" if tls else "http://127.0.0.1"
+    found.url = f"{where}:{server.server_address[1]}/hook?a=1"
     yield found
     found.release.set()
     server.shutdown()

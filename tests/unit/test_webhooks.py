@@ -27,7 +27,7 @@ from active_learner.security.webhook_secret import WebhookSecret, read_secret
 from active_learner.services import http_post, webhooks
 from active_learner.services.http_post import address_of
 from active_learner.services.webhooks import Hook, Webhooks
-from tests.webhook_receiver import DEADLINE_S, KEY, SECRET, Receiver, receiving
+from tests.webhook_receiver import DEADLINE_S, KEY, LOCALHOST, SECRET, Receiver, receiving
 
 EVENTS = ("question.asked", "label.stored", "model.trained")
 QUICK = Patience(first_s=0.01, longest_s=0.05, age_s=60.0)
@@ -263,6 +263,34 @@ def test_the_certificate_of_the_receiver_is_checked() -> None:
     tls = address_of("https://hooks.example.org/x").tls
     assert tls is not None
     assert (tls.verify_mode, tls.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+def test_a_receiver_whose_certificate_is_trusted_gets_all_over_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(LOCALHOST))
+    with receiving(tls=True) as receiver:
+
+        async def work(desk: Desk) -> None:
+            desk.hooks.stored(EVENT, "stored")
+            desk.hooks.trained(RESULT)
+            await desk.delivered(2)
+
+        at_desk(receiver.url, work)
+    assert [one["type"] for one in receiver.taken] == ["label.stored", "model.trained"]
+
+
+def test_a_receiver_with_an_unknown_certificate_or_another_name_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiving(tls=True) as receiver:
+        by_number = receiver.url.replace("localhost", "127.0.0.1")
+        for url, trusted in ((receiver.url, ""), (by_number, str(LOCALHOST))):
+            monkeypatch.setenv("SSL_CERT_FILE", trusted) if trusted else monkeypatch.delenv("SSL_CERT_FILE", False)
+
+            async def work(desk: Desk) -> None:
+                desk.hooks.trained(RESULT)
+                await desk.until(lambda: bool(desk.notes))
+
+            desk = at_desk(url, work)
+            assert "certificate verify failed" in desk.notes[0].lower()
+    assert receiver.seen == []
 
 
 def test_a_report_that_is_mailed_does_not_show_the_address(tmp_path: Path) -> None:
