@@ -95,8 +95,8 @@ def labels_are_classes(watch: Watch, entry: Any) -> str | None:
 
 @holds(5, "trainer")
 def pool_open_questions_and_labels_are_apart(watch: Watch, trainer: Any) -> str | None:
-    """An open question may be about a labeled sample: when its label came late, by an earlier question. It then gives a
-    second opinion and no second row."""
+    """An open question may be about a labeled sample: when it lacks another answer, or for the moment in which its label came
+    by an earlier question. It gives a second opinion and no second row."""
     asking = trainer._asking.machine
     pool = asking.pool.keys()
     if not pool.isdisjoint(asking.labeled):
@@ -126,8 +126,8 @@ def queues_are_bounded(watch: Watch, broker: Any) -> str | None:
 
 @holds(7, "end")
 def questions_come_to_an_end(watch: Watch, world: Any) -> str | None:
-    """There are no leases of questions (every labeler is asked all of them), so this is what a lease is for: no question
-    that was open when the faults ended is still open once training has gone on, with labelers there."""
+    """What leases are for: no question that was open when the faults ended is still open once training has gone on, with
+    labelers there."""
     still = [one for one in world.open_at_heal if one not in watch.durable.closed]
     return f"questions {still} stayed open" if still else None
 
