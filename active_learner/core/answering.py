@@ -41,7 +41,7 @@ from active_learner.core.answering_events import (
     Wanted,
     Withdraw,
 )
-from active_learner.core.decisions import HISTORY, Decision, Decisions, kept_circumstances, weight
+from active_learner.core.decisions import HISTORY, Decision, Decisions, kept_circumstances
 from active_learner.core.holding import AHEAD, Holding
 from active_learner.core.machine import Machine
 from active_learner.core.open_questions import MAX_OPEN, OpenQuestions
@@ -118,8 +118,6 @@ class Answering(Machine[Event, Command]):
         in order, with the status of the final receipt, or "" for those that have none and are sent again."""
         super().__init__("resting")
         self.annotator, self._keeps, self._max_unsent = annotator, keeps, max_unsent
-        self.answered = 0
-        """Answers and revisions given, less those undone."""
         self._open = OpenQuestions()
         self._asked: str | None = None
         self._decisions = Decisions()
@@ -164,7 +162,7 @@ class Answering(Machine[Event, Command]):
         return self._decisions.find(question)
 
     def history(self) -> list[Decision]:
-        """The last decisions that stand, oldest first: these can be undone or revised."""
+        """Decisions that stand, oldest first: these can be undone or revised, those of an earlier process too."""
         return self._decisions.history()
 
     # --- classification
@@ -308,9 +306,9 @@ class Answering(Machine[Event, Command]):
 
     def _undo(self, event: Replied) -> list[Command]:
         question = self._decisions[event.question].question
-        assert question is not None
         sent = self._record(replace(event, value=None), question)
-        self._open.put(question, undone=True)
+        if question is not None:
+            self._open.put(question, undone=True)
         return sent + self._go_on(event)
 
     def _revise(self, event: Replied) -> list[Command]:
@@ -334,9 +332,9 @@ class Answering(Machine[Event, Command]):
         revision = 0 if before is None else before.answer.revision + 1
         said = (event.id, event.question, self.annotator, revision, event.action, event.value, event.wall)
         answer = Answer(*said, kept_circumstances(event.circumstances))
-        self.answered += weight(answer.action) - (0 if before is None else weight(before.answer.action))
         closed = before is not None and before.closed
-        self._decisions.put(Decision(answer, question, closed, closed and answer.action is Action.SKIP))
+        comes_back = answer.action is Action.UNDO and question is None  # when the trainer says it
+        self._decisions.put(Decision(answer, question, closed, comes_back or (closed and answer.action is Action.SKIP)))
         self._decisions.trim(self._unsent)
         return [*self._unsent.add(answer, event.at), *self._say_lease(event.at)]
 

@@ -9,10 +9,13 @@ from protocol.limits import CIRCUMSTANCES_BYTES
 from protocol.messages import Action, Answer, Question
 
 HISTORY = 10
-"""Decisions that can be undone or revised, as the labeling tools that people like do it; their features are kept."""
+"""Decisions that a face shows at once; their features are kept, so that what is undone is asked again at once."""
+
+FEATURE_BYTES = 1024 * 1024
+"""Of earlier decisions the features are kept too, as long as all together are no more: 8192 melodies, some pictures."""
 
 REMEMBERED = 1000
-"""Decided questions whose repeats are known; a trainer has a few dozen open at most."""
+"""Decisions that can be undone or revised, and whose repeats are known; as many as are kept on the disk."""
 
 
 @dataclass(slots=True)
@@ -21,15 +24,15 @@ class Decision:
 
     answer: Answer
     question: Question | None
-    """None: longer ago than can be undone."""
+    """None: too long ago, or in another process: when it is undone, it is asked again when the trainer says it."""
     closed: bool = False
     reopens: bool = False
-    """It is asked again when the trainer asks again: it was skipped and closed, or refused."""
+    """It is asked again when the trainer asks again: it was skipped and closed, refused, or undone without its features."""
 
     @property
     def stands(self) -> bool:
         """It can be undone or revised."""
-        return self.question is not None and self.answer.action is not Action.UNDO
+        return self.answer.action is not Action.UNDO
 
 
 class Decisions:
@@ -68,8 +71,11 @@ class Decisions:
     def trim(self, needed: Container[str]) -> None:
         """Forgets features, and then all, of those of long ago; `needed`: questions that are not forgotten."""
         decisions = list(self._all.values())
-        for old in decisions[:-HISTORY]:
-            old.question = None
+        size = 0
+        for place, one in enumerate(reversed(decisions)):
+            size += 0 if one.question is None else one.question.features.nbytes
+            if place >= HISTORY and size > FEATURE_BYTES:
+                one.question = None
         for old in decisions[:-REMEMBERED]:
             if old.answer.question not in needed:
                 del self._all[old.answer.question]
@@ -78,8 +84,3 @@ class Decisions:
 def kept_circumstances(text: str) -> str:
     """What is too long is left out: the answer matters."""
     return text if len(text.encode()) <= CIRCUMSTANCES_BYTES else ""
-
-
-def weight(action: Action) -> int:
-    """Of a standing word, among the answers given."""
-    return int(action in (Action.ANSWER, Action.REVISE))

@@ -25,6 +25,7 @@ from active_learner.core.answering_events import (
     Wanted,
 )
 from active_learner.core.decisions import HISTORY
+from active_learner.core.decisions import REMEMBERED as LAST
 from active_learner.core.measures import Histogram
 from active_learner.core.occupancy import Occupancy
 from active_learner.durable.kept_answers import KeptAnswers
@@ -221,7 +222,7 @@ class WebDesk:
         if word.question not in {one.answer.question for one in self.desk.machine.history()}:
             what = "taken back" if word.action is Action.UNDO else "changed"
             raise Problem(
-                409, f"There is no such answer that can be {what}: only the last {HISTORY}, each undone once."
+                409, f"There is no answer of yours that can be {what} there: the last {LAST} can, each undone once."
             )
         if len(self.desk.machine.unsent) >= MAX_UNSENT + HISTORY:
             raise Problem(
@@ -309,9 +310,15 @@ class WebDesk:
         found = machine.questions()[:hold]
         return [question_form(question, ends if question.annotator else None) for question in found]
 
-    def history(self) -> list[Form]:
-        """The decisions that stand, newest first."""
-        return [self._past(one.answer, one.question) for one in reversed(self.desk.machine.history()[-HISTORY:])]
+    def history(self, before: str | None, limit: int) -> list[Form]:
+        """The decisions that stand, newest first; those earlier than that of question `before`. Raises: Problem."""
+        found = self.desk.machine.history()[::-1]
+        if before is not None:
+            places = [place for place, one in enumerate(found) if one.answer.question == before]
+            if not places:
+                raise Problem(400, "before must be the question of a decision of yours that stands.")
+            found = found[places[0] + 1 :]
+        return [self._past(one.answer, one.question) for one in found[:limit]]
 
     def _past(self, answer: Answer, question: Question | None) -> Form:
         told = self._told.get(answer.id)

@@ -305,8 +305,8 @@ class WebLabeler(Service):
         text = self._why_none(desk) if len(held) < asked.wants else ""
         return {"holds": held, "seconds": desk.seconds, "waiting": self._waiting(desk, len(held)), "text": text}
 
-    def history(self, annotator: str) -> list[Form]:
-        return self._at_desk(annotator).history()
+    def history(self, annotator: str, before: str | None, limit: int) -> list[Form]:
+        return self._at_desk(annotator).history(before, limit)
 
     def queue(self) -> Form:
         at, found = self._wall(), {}

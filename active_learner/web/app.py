@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from active_learner.web.doorman import Doorman, Visitor
-from active_learner.web.forms import read_hold, read_lease, read_page, read_word
+from active_learner.web.forms import read_hold, read_lease, read_page, read_past, read_word
 from active_learner.web.guard import Guard, Handler, form_of, told, told_by_us
 from active_learner.web.office import Office
 from active_learner.web.openapi import DOCUMENT
@@ -149,7 +149,9 @@ class Page:
         return JSONResponse(await self._office.lease(visitor.annotator, read_lease(form)))
 
     async def _history(self, request: Request, visitor: Visitor) -> Response:
-        return JSONResponse(self._office.history(visitor.annotator))
+        asked = request.query_params
+        before, limit = read_past(asked.get("before"), asked.get("limit"))
+        return JSONResponse(self._office.history(visitor.annotator, before, limit))
 
     # --- the run
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from active_learner.core.decisions import HISTORY
 from active_learner.web.problems import Problem
 from protocol.limits import CIRCUMSTANCES_BYTES, MAX_STRING_BYTES
 from protocol.messages import Action, Question, StatusReport
@@ -22,6 +23,9 @@ VALUED = (Action.ANSWER, Action.REVISE)
 
 MOST_HELD = 20
 """Questions that one page may hold: it shows one, and needs two or three ahead."""
+
+MOST_PAST = 100
+"""Decisions in one reply; a page that wants more asks for those before."""
 
 LATEST = 1e11
 """The year 5138: a clock that says more counts milliseconds."""
@@ -167,6 +171,13 @@ def read_hold(text: str | None) -> int:
     if not re.fullmatch(r"[0-9]{1,2}", text) or not 1 <= int(text) <= MOST_HELD:
         raise Problem(400, f"hold must be a whole number from 1 to {MOST_HELD}.")
     return int(text)
+
+
+def read_past(before: str | None, limit: str | None) -> tuple[str | None, int]:
+    """Of `history?before=QUESTION&limit=N`. Raises: Problem."""
+    if limit is not None and (not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= MOST_PAST):
+        raise Problem(400, f"limit must be a whole number from 1 to {MOST_PAST}.")
+    return None if before is None else _name(before, "before"), HISTORY if limit is None else int(limit)
 
 
 def question_form(question: Question, expires_at: float | None) -> Form:

@@ -147,7 +147,10 @@ SCHEMAS: dict[str, Schema] = {
             "value": _or_null(WHOLE),
             "at": NUMBER,
             "status": _said(TEXT, "of its receipt; kept: none yet"),
-            "Q": _or_null(_ref("Question")),
+            "Q": _said(
+                _or_null(_ref("Question")),
+                "null: too long ago to be shown; when it is undone, it is asked again when the trainer says so",
+            ),
         }
     ),
     "Queue": _object(
@@ -237,6 +240,11 @@ PAGE: Schema = {
     "description": "an id that a labeling page made for itself: while it is open its annotator's questions stay leased",
 }
 
+PAST: list[Schema] = [
+    {"name": "before", "in": "query", "schema": TEXT, "description": "a question: decisions earlier than that of it"},
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10}},
+]
+
 PATHS: dict[str, Schema] = {
     "/api/v1/me": _get("Who I am, and what is asked of me", _ref("Me")),
     "/api/v1/questions": _get("The next questions, in order", _ref("Questions"), 400, 503, parameters=[HOLD]),
@@ -251,7 +259,13 @@ PATHS: dict[str, Schema] = {
     ),
     "/api/v1/leases": _post("Hold, renew and give back questions", _ref("Lease"), {"200": _json(_ref("Leased"))}, 503),
     "/api/v1/leave": _post("End this session", ANYTHING, {"200": _json(ANYTHING)}),
-    "/api/v1/history": _get("The last decisions, newest first", _list(_ref("Decision"))),
+    "/api/v1/history": _get(
+        "Decisions that stand, newest first: each can be revised or undone",
+        _list(_ref("Decision")),
+        400,
+        503,
+        parameters=PAST,
+    ),
     "/api/v1/queue": _get("What is asked, and by what rank", _ref("Queue")),
     "/api/v1/status": _get("Where the run stands", _ref("Status")),
     "/api/v1/rounds": _get("The learning curve: all rounds so far", _ref("Rounds"), 503),

@@ -35,7 +35,7 @@ from active_learner.core.answering_events import (
     Wanted,
     Withdraw,
 )
-from active_learner.core.decisions import HISTORY, REMEMBERED
+from active_learner.core.decisions import FEATURE_BYTES, HISTORY, REMEMBERED
 from active_learner.core.holding import AHEAD
 from active_learner.core.machine import Machine
 from active_learner.core.open_questions import MAX_OPEN
@@ -49,6 +49,11 @@ def question(id: str, rank: int = 1, round: int = 1) -> Question:
         id=id, key=id, features=np.zeros(2), media="table", classes=6, round=round, strategy="margin",
         score=0.5, rank=rank, model_version=3, stale=False, pool=200,
     )  # fmt: skip
+
+
+def large(id: str, rank: int) -> Question:
+    """Of which less than ten have the size that is kept."""
+    return replace(question(id, rank), features=np.zeros(FEATURE_BYTES // 8, np.uint8))
 
 
 def receipt(answer: Answer, status: str = "stored") -> AnswerReceipt:
@@ -125,7 +130,6 @@ class TestAsking:
         for name, told, said in (("q", '{"plays":2}', '{"plays":2}'), ("r", "x" * (CIRCUMSTANCES_BYTES + 1), "")):
             sent = desk.tell(Replied(name, Action.CANNOT_TELL, None, f"c{name}", 1e9, 0.0, 0, told))[0]
             assert sent == Send(Answer(f"c{name}", name, "ann", 0, Action.CANNOT_TELL, None, 1e9, said))
-        assert desk.machine.answered == 0
 
     def test_earlier_rounds_come_first_then_arrival(self, desk: Desk) -> None:
         late, early, same = question("late", 1, round=2), question("early", 9, round=1), question("same", 9, round=1)
@@ -202,7 +206,6 @@ class TestUndoAndRevise:
         desk.asked(Q, R)
         desk.received(desk.answered("q"))
         assert desk.reply("q", Action.UNDO, None) == [Send(answer("a2", "q", 1, Action.UNDO, None)), Ask(Q, 1, 3)]
-        assert desk.machine.answered == 0
 
     def test_the_new_answer_has_the_next_revision_and_then_the_present_question_comes(self, desk: Desk) -> None:
         desk.asked(Q, R)
@@ -240,14 +243,36 @@ class TestUndoAndRevise:
         desk.received(desk.answered("q"))
         sent = Send(answer("a2", "q", 1, Action.REVISE, 4))
         assert desk.reply("q", Action.REVISE, 4, turn=0) == [sent]
-        assert desk.machine.answered == 1
 
-    def test_only_the_last_ten_decisions_can_be_undone(self, desk: Desk) -> None:
-        desk.asked(*(question(f"q{i}", rank=i) for i in range(HISTORY + 1)))
-        for i in range(HISTORY + 1):
-            desk.reply(f"q{i}")
-        assert [d.answer.question for d in desk.machine.history()] == [f"q{i}" for i in range(1, HISTORY + 1)]
-        assert desk.reply("q0", Action.UNDO, None)[0] == NothingThere("q0")
+    def test_of_large_samples_the_last_ten_are_asked_again_at_once_and_earlier_ones_when_the_trainer_says_so(
+        self, desk: Desk
+    ) -> None:
+        many = [large(f"q{i}", i) for i in range(HISTORY + 2)]
+        desk.asked(*many)
+        for one in many:
+            desk.reply(one.id)
+        history = desk.machine.history()
+        assert [d.answer.question for d in history] == [one.id for one in many]
+        assert [d.question is None for d in history] == [True, True] + HISTORY * [False]
+        rest = Rest(desk.turn + 1)
+        assert desk.reply("q0", Action.UNDO, None) == [rest], "its undo waits for the receipt of the answer"
+        assert desk.asked(many[0])[-1] == Ask(many[0], 0, desk.turn)
+        assert desk.reply("q11", Action.UNDO, None)[-1] == Ask(many[11], 1, desk.turn)
+
+    def test_an_earlier_decision_is_revised_without_its_features(self, desk: Desk) -> None:
+        many = [large(f"q{i}", i) for i in range(HISTORY + 1)]
+        desk.asked(*many)
+        for one in many:
+            desk.received(desk.answered(one.id))
+        assert desk.reply("q0", Action.REVISE, 5)[0] == Send(answer("a12", "q0", 1, Action.REVISE, 5))
+        assert desk.asked(many[0]) == []
+
+    def test_of_small_samples_all_features_are_kept(self, desk: Desk) -> None:
+        many = [question(f"q{i}", i) for i in range(100)]
+        desk.asked(*many)
+        for one in many:
+            desk.reply(one.id)
+        assert desk.reply("q0", Action.UNDO, None)[-1] == Ask(many[0], 0, desk.turn)
 
     def test_decisions_are_forgotten_in_the_end_unless_they_are_unsent(self, desk: Desk) -> None:
         desk.asked(question("kept"))
@@ -439,10 +464,20 @@ class TestRecalling:
         desk.received(desk.kept(desk.reply("q", Action.SKIP, None)))
         assert desk.asked(Q) == [], "it was seen open, so only a closing can bring it back"
 
-    def test_nothing_of_an_earlier_process_can_be_undone_here(self) -> None:
-        desk = self.recalled((answer("a", "q", 0, Action.ANSWER, 3), ""))
-        assert desk.machine.history() == []
+    def test_what_an_earlier_process_decided_can_be_revised_and_undone(self) -> None:
+        desk = self.recalled(
+            (answer("a", "q", 0, Action.ANSWER, 3), "stored"), (answer("b", "r", 0, Action.SKIP, None), "")
+        )
+        assert [one.answer.question for one in desk.machine.history()] == ["q", "r"]
+        self.kept_and_sent(desk, "q", Action.REVISE, 5, revision=1)
+        self.kept_and_sent(desk, "q", Action.UNDO, None, revision=2)
         assert desk.reply("q", Action.UNDO, None)[0] == NothingThere("q")
+        assert desk.asked(Q)[-1] == Ask(Q, 0, desk.turn)
+
+    def kept_and_sent(self, desk: Desk, id: str, action: Action, value: int | None, revision: int) -> None:
+        sent = desk.kept(desk.reply(id, action, value))
+        assert (sent.question, sent.action, sent.value, sent.revision) == (id, action, value, revision)
+        desk.received(sent)
 
 
 class TestFull:
