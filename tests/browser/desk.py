@@ -65,6 +65,8 @@ class Desk:
     rounds: dict[str, Any] = field(default_factory=lambda: {"rounds": [], "control": []})
     refuse: list[tuple[int, str]] = field(default_factory=list)
     """(status, detail) of the next answers."""
+    shows: int = 1000
+    """Decisions whose questions it still has."""
     keeps: bool = False
     """Answers 202 and holds the receipts back, as when the trainer is away."""
     gave: threading.Event = field(default_factory=threading.Event)
@@ -112,12 +114,15 @@ class Desk:
         said = {"id": word["id"], "question": word["question"], "text": ""}
         return (202, {**said, "status": "kept"}) if self.keeps else (200, {**said, "status": "stored"})
 
-    def history(self, annotator: str) -> list[dict[str, Any]]:
+    def history(self, annotator: str, before: str | None, limit: int) -> list[dict[str, Any]]:
+        """Newest first, as the service has it; of those before the last `shows` there is no picture."""
         questions = {question["id"]: question for question in self.questions}
         words = [word for (who, _), word in self.standing.items() if who == annotator and word["action"] != "undo"]
-        last = sorted(words, key=lambda word: word["at"])[-10:]
-        status = "" if self.keeps else "stored"
-        return [{**word, "status": status, "Q": questions[word["question"]]} for word in last]
+        last = sorted(words, key=lambda word: -word["at"])
+        start = 0 if before is None else 1 + [word["question"] for word in last].index(before)
+        status = "kept" if self.keeps else "stored"
+        pictures = {word["question"]: questions[word["question"]] for word in last[: self.shows]}
+        return [{**word, "status": status, "Q": pictures.get(word["question"])} for word in last[start : start + limit]]
 
     def unique(self) -> list[dict[str, Any]]:
         """The answers without repeats of an id, in the order of arrival."""
@@ -226,7 +231,8 @@ class Pages:
         return JSONResponse({"holds": word["holds"], "seconds": LEASE_S, "waiting": 0, "text": ""})
 
     async def history(self, request: Request) -> Response:
-        return JSONResponse(self.desk.history(who(request)))
+        asked = request.query_params
+        return JSONResponse(self.desk.history(who(request), asked.get("before"), int(asked.get("limit", "10"))))
 
     async def status(self, request: Request) -> Response:
         return JSONResponse(self.desk.status)

@@ -67,6 +67,20 @@ def test_the_views_of_a_melody(serve: Serve, visit: Open, screen: dict[str, Any]
 
 
 @pytest.mark.parametrize("screen", [WIDE, PHONE], ids=["wide and light", "phone and dark"])
+def test_the_earlier_answers(serve: Serve, visit: Open, screen: dict[str, Any]) -> None:
+    serving = serve(Desk(list(melodies(16)), status=STATUS))
+    person = visit(serving, **screen).start()
+    person.answer(*"012345012345")
+    person.saved()
+    serving.desk.shows = 8
+    person.open("/")
+    person.start()
+    person.button("Earlier answers").click()
+    person.until("document.querySelectorAll('#history .given').length === 12")
+    looks(person, "earlier answers, some without a picture")
+
+
+@pytest.mark.parametrize("screen", [WIDE, PHONE], ids=["wide and light", "phone and dark"])
 def test_the_views_without_a_question(serve: Serve, visit: Open, screen: dict[str, Any]) -> None:
     serving = serve(Desk([], status=STATUS))
     person = visit(serving, **screen)

@@ -40,7 +40,7 @@ def test_answers_go_on_while_the_service_is_away_and_are_sent_once_in_order(serv
     person.answer("2", "3")
     assert "2 answers are kept in this browser" in person.page.locator("#offline").inner_text()
     assert [word["value"] for word in kept(person)] == [2, 3]
-    assert person.page.locator("#history [data-save=unsent]").count() == 2
+    person.page.locator("#history [data-save=unsent]").nth(1).wait_for()
     serving.start()
     person.saved()
     assert sent(serving.desk) == [1, 2, 3]

@@ -207,6 +207,54 @@ def test_a_reload_in_the_middle_goes_on_where_it_was(serve: Serve, visit: Open) 
     assert values(serving.desk) == [("answer", 1), ("answer", 2), ("undo", None), ("answer", 5)]
 
 
+def test_an_answer_of_long_ago_is_found_and_corrected(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    first = person.question
+    person.answer(*"012345012345")
+    person.saved()
+    assert person.chips() == [*"5432105432"]
+    person.button("Earlier answers").click()
+    person.until("document.querySelectorAll('#history .given').length === 12")
+    assert person.page.locator("#history-more").is_hidden()
+    person.page.locator(f"#history [data-past='{first}']").click()
+    person.press("5")
+    person.saved()
+    assert [word for word in serving.desk.unique() if word["question"] == first][1]["action"] == "revise"
+    assert person.chips() == [*"543210543215"]
+
+
+def test_a_page_that_is_loaded_again_finds_its_earlier_answers(serve: Serve, visit: Open) -> None:
+    person = visit(serve()).start()
+    person.answer(*"012345012345")
+    person.saved()
+    person.open("/")
+    person.start()
+    assert person.chips() == [*"5432105432"]
+    person.button("Earlier answers").click()
+    person.until("document.querySelectorAll('#history .given').length === 12")
+    assert person.chips() == [*"543210543210"]
+
+
+def test_what_cannot_be_shown_any_more_can_be_taken_back_and_is_asked_again(serve: Serve, visit: Open) -> None:
+    serving = serve()
+    person = visit(serving).start()
+    first = person.question
+    person.answer("1", "2", "3")
+    person.saved()
+    serving.desk.shows = 1
+    person.open("/")
+    person.start()
+    shown = person.question
+    person.page.locator(f"#history [data-past='{first}']").click()
+    person.saved()
+    assert (serving.desk.unique()[-1]["action"], serving.desk.unique()[-1]["question"]) == ("undo", first)
+    assert "Took back 1. It is asked again soon." in person.live()
+    assert person.question == shown
+    assert person.chips() == ["3", "2"]
+    person.until("id => activeLearner.session.ready.some((one) => one.id === id)", first)
+
+
 def test_the_page_gives_its_questions_back_when_it_goes(serve: Serve, visit: Open) -> None:
     serving = serve()
     person = visit(serving)

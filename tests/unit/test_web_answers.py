@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -308,3 +309,63 @@ def test_the_history_has_the_decisions_that_stand_newest_first(tmp_path: Path) -
         assert found[1]["Q"]["features"] == {"dtype": "uint8", "shape": [4], "base64": "AAECAw=="}
 
     on_stage(scene, tmp_path)
+
+
+def test_the_history_goes_back_page_by_page_to_the_first_decision(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        browser = await stage.entered()
+        names = [f"q{number:02}" for number in range(25)]
+        await stage.asked(browser, *names[:20])
+        await stage.asked(browser, *names[20:])
+        for name in names:
+            await posted(stage, browser, stage.word(name))
+        found, query = [], "limit=10"
+        for _ in range(3):
+            page = (await browser.get(f"/api/v1/history?{query}")).form
+            found += [one["question"] for one in page]
+            query = f"limit=10&before={found[-1]}"
+        assert found == names[::-1]
+        assert (await browser.get(f"/api/v1/history?{query}")).form == []
+        assert [one["question"] for one in (await browser.get("/api/v1/history")).form] == names[:14:-1]
+
+    on_stage(scene, tmp_path)
+
+
+@pytest.mark.parametrize("query", ["before=unknown", "before=", "limit=0", "limit=101", "limit=x", "limit=-1"])
+def test_a_history_that_cannot_be_told_is_refused_in_words(tmp_path: Path, query: str) -> None:
+    async def scene(stage: Stage) -> None:
+        browser = await stage.entered()
+        reply = await browser.get(f"/api/v1/history?{query}")
+        assert (reply.code, query.partition("=")[0] in reply.form["detail"]) == (400, True)
+
+    on_stage(scene, tmp_path)
+
+
+def test_what_an_earlier_process_decided_is_in_the_history_and_can_be_changed_and_taken_back(tmp_path: Path) -> None:
+    async def before(stage: Stage) -> None:
+        browser = await stage.entered()
+        await stage.asked(browser, "q", "r")
+        await posted(stage, browser, stage.word("q", 1))
+        await posted(stage, browser, stage.word("r", 2))
+
+    async def after(stage: Stage) -> None:
+        stage.ids = itertools.count(100)
+        browser = await stage.entered()
+        found = (await browser.get("/api/v1/history")).form
+        assert [(one["question"], one["value"], one["status"], one["Q"]) for one in found] == [
+            ("r", 2, "stored", None),
+            ("q", 1, "stored", None),
+        ]
+        revising = asyncio.create_task(browser.post(ANSWERS, stage.word("q", 5, "revise")))
+        heard = await stage.trainer.receive()
+        assert (heard.action, heard.value, heard.revision) == (Action.REVISE, 5, 1)
+        assert (await revising).code == 200
+        assert (await posted(stage, browser, stage.word("r", None, "undo"))).code == 200
+        assert [one["question"] for one in (await browser.get("/api/v1/history")).form] == ["q"]
+        await stage.asked(browser, "r")
+        again = asyncio.create_task(browser.post(ANSWERS, stage.word("r", 4)))
+        assert (await stage.trainer.receive()).revision == 2
+        assert (await again).code == 200
+
+    on_stage(before, tmp_path)
+    on_stage(after, tmp_path)

@@ -342,7 +342,7 @@ def test_a_fault_of_ours_is_told_without_our_inside(
 ) -> None:
     async def scene(stage: Stage) -> None:
         browser = await stage.entered()
-        monkeypatch.setattr(stage.service, "history", lambda annotator: 1 / 0)
+        monkeypatch.setattr(stage.service, "history", lambda annotator, before, limit: 1 / 0)
         reply = await browser.get("/api/v1/history")
         assert reply.code == 500
         assert b"Zero" not in reply.body

@@ -282,7 +282,7 @@ class Stage:
             login=self.login,
         )
         self.app = Page(self.service, self.doorman).app()
-        self._ids = itertools.count(1)
+        self.ids = itertools.count(1)
 
     def _keep(self, name: str) -> KeptAnswers:
         return KeptAnswers(self.folder / f"{name}.jsonl")
@@ -306,7 +306,7 @@ class Stage:
                 await asyncio.sleep(0)
 
     def word(self, name: str, value: int | None = 3, action: str = "answer", **more: Any) -> dict[str, Any]:
-        return {"id": f"{next(self._ids):032x}", "question": name, "action": action, "value": value, "at": 5.0, **more}
+        return {"id": f"{next(self.ids):032x}", "question": name, "action": action, "value": value, "at": 5.0, **more}
 
 
 Scene = Callable[[Stage], Awaitable[None]]

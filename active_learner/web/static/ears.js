@@ -4,6 +4,7 @@ import { Refused } from "./service.js";
 import { GOOD } from "./session.js";
 import { keepSaved } from "./waits.js";
 
+const EARLIER = 30; // decisions that are fetched at a time
 const SHUT = "This browser is not let in any more: open the link that the service has printed. Your answers are kept here.";
 
 export class Ears {
@@ -144,12 +145,21 @@ export class Ears {
   }
 
   async #history() {
-    const { turn } = this.page.session;
-    const { body } = await this.page.service.get("/history").catch(() => ({ body: null }));
+    const { turn, historySize } = this.page.session;
+    const { body } = await this.page.service.get(`/history?limit=${historySize}`).catch(() => ({ body: null }));
     if (!body) return;
-    const entries = entriesOf(body);
-    this.page.session.remember(entries, turn);
+    this.page.session.remember(entriesOf(body), turn);
     this.page.paintSigns();
+  }
+
+  // Fetches decisions before those that are here; false: there are no more.
+  async earlier() {
+    const { turn, past } = this.page.session;
+    const last = past.findLast((entry) => !["sending", "unsent"].includes(entry.save)); // the others the service does not know
+    const query = last ? `&before=${encodeURIComponent(last.question.id)}` : "";
+    const { body } = await this.page.service.get(`/history?limit=${EARLIER}${query}`).catch(() => ({ body: null }));
+    if (body) this.page.session.remindOf(entriesOf(body), turn);
+    return !body || body.length === EARLIER;
   }
 
   #closed({ question, why }) {
@@ -183,11 +193,10 @@ export class Ears {
   }
 }
 
-// The service's history, newest first: { question, action, value, at, status, Q }.
+// The service's history, newest first: { question, action, value, at, status, Q }; Q null: it cannot be shown any more.
 function entriesOf(body) {
-  const raw = Array.isArray(body) ? body : body.decisions ?? body.history ?? [];
-  const entries = raw.filter((one) => one.action !== "undo" && (one.Q ?? one.q)?.features).map((one) => ({
-    id: one.id, question: one.Q ?? one.q, action: one.action, value: one.value, at: one.at, circumstances: {}, status: one.status, text: one.text ?? "",
+  const entries = body.filter((one) => one.action !== "undo").map((one) => ({
+    id: one.id, question: one.Q ?? { id: one.question }, action: one.action, value: one.value, at: one.at, circumstances: {}, status: one.status, text: one.text ?? "",
     save: one.status ? (GOOD.has(one.status) ? "saved" : one.status === "kept" ? "kept" : "refused") : "kept",
   }));
   return entries.sort((a, b) => b.at - a.at);

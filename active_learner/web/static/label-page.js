@@ -34,7 +34,7 @@ export class LabelPage {
     this.stages = new Stages({ ...parts, still }, () => this.#paintAnswers());
     const act = { answer: (i) => this.answer(i), undo: () => this.undo(), skip: () => this.skip(), cannot_tell: () => this.cannotTell(), why: () => this.why() };
     this.answers = new Answers(this.me, this.keymap, act);
-    this.history = new History(this.session, this.names, this.session.historySize);
+    this.history = new History(this.session, this.names, this.session.historySize, { earlier: () => this.ears.earlier(), takeBack: (entry) => this.undo(entry) });
     this.commands = { ...act, help: () => this.help() };
     this.ears = new Ears(this);
   }
@@ -135,13 +135,12 @@ export class LabelPage {
     });
   }
 
-  undo() {
+  undo(entry = this.session.past[0]) {
     if (this.session.ended) return;
     if (this.session.correcting) return this.keep();
-    const last = this.session.past[0];
-    if (!last) return say("Nothing to undo.");
-    this.#send(this.session.undo({ id: newId(), at: Date.now() / 1000 }), performance.now());
-    return say(`Took back ${decisionSaid(last, this.names)}. The question again.`);
+    if (!entry) return say("Nothing to undo.");
+    this.#send(this.session.undo({ id: newId(), at: Date.now() / 1000 }, entry), performance.now());
+    return say(`Took back ${decisionSaid(entry, this.names)}. ${entry.question.features ? "The question again." : "It is asked again soon."}`);
   }
 
   keep() {

@@ -3,6 +3,7 @@
 export const GOOD = new Set(["stored", "duplicate", "surplus", "late"]);
 const ON_ITS_WAY = new Set(["sending", "unsent"]);
 const REOPENS = new Set(["bad_value", "conflict"]);
+const MOST = 1000; // decisions that can be changed; the service knows as many
 
 // An entry of the history: { question, action, value, at, save, text, id }.
 // save: sending (on its way), unsent (kept here), kept (on the service's disk), saved (the trainer has it), refused.
@@ -15,6 +16,7 @@ export class Session extends EventTarget {
   ended = "";
   done = 0; // answers of this page, skips apart
   #standing = new Map(); // question id -> { entry, settled: turn or null }: not asked again
+  #back = new Map(); // question id -> turn at which its decision was taken back
   #turn = 0;
 
   constructor(historySize = 10) {
@@ -86,15 +88,32 @@ export class Session extends EventTarget {
     this.#changed("shown");
   }
 
-  // The last decisions as the service knew them at `turn`; what it could not know yet stands before them.
+  // The last decisions as the service knew them at `turn`; what it could not know yet stands before them, what is earlier than
+  // all of them behind.
   remember(entries, turn) {
     const own = this.past.filter((entry) => (this.#standing.get(entry.question.id)?.settled ?? Infinity) > turn);
-    const ids = new Set(own.map((entry) => entry.question.id));
-    const open = this.undone ? this.current?.id : undefined;
-    const known = entries.filter((entry) => !ids.has(entry.question.id) && entry.question.id !== open);
-    this.past = [...own, ...known.map((entry) => this.#same(entry))].slice(0, this.historySize);
+    const known = this.#without(own, entries, turn);
+    const last = entries.length < this.historySize ? -Infinity : entries.at(-1).at;
+    const earlier = this.#without([...own, ...known], this.past, turn).filter((entry) => entry.at <= last);
+    this.#list([...own, ...known.map((entry) => this.#same(entry)), ...earlier]);
+  }
+
+  // Decisions before those that are here.
+  remindOf(entries, turn) {
+    this.#list([...this.past, ...this.#without(this.past, entries, turn)]);
+  }
+
+  #list(entries) {
+    this.past = entries.slice(0, MOST);
     for (const entry of this.past) this.#stand(entry);
     this.#changed("history");
+  }
+
+  // Those that are neither listed nor were taken back after `turn`.
+  #without(listed, entries, turn) {
+    const ids = new Set(listed.map((entry) => entry.question.id));
+    const open = this.undone ? this.current?.id : undefined;
+    return entries.filter(({ question: { id } }) => !ids.has(id) && id !== open && !(this.#back.get(id) > turn));
   }
 
   // The entry that is here already, with what is new: its picture and an open correction stay with it.
@@ -111,7 +130,7 @@ export class Session extends EventTarget {
       last.set(word.question.id, word);
     }
     const standing = [...last.values()].filter((word) => word.action !== "undo").reverse();
-    this.past = standing.filter((entry) => entry.question.features).slice(0, this.historySize);
+    this.past = standing.filter((entry) => entry.question.features);
     for (const entry of standing) this.#stand(entry);
     this.#changed("history");
   }
@@ -151,7 +170,7 @@ export class Session extends EventTarget {
     const entry = { ...this.#word(question, action, made.id, made.at), value, circumstances: made.circumstances ?? {} };
     const place = before ? this.past.indexOf(before) : -1;
     if (place >= 0) this.past[place] = entry;
-    else this.past = [entry, ...this.past.filter((one) => one.question.id !== question.id)].slice(0, this.historySize);
+    else this.past = [entry, ...this.past.filter((one) => one.question.id !== question.id)].slice(0, MOST);
     this.#standing.set(question.id, { entry, settled: null });
     this.#turn += 1;
     return entry;
@@ -161,19 +180,26 @@ export class Session extends EventTarget {
     return { id, question, action, value: null, at, circumstances: {}, save: "sending", text: "" };
   }
 
-  // Takes the last decision back and asks it again. What was asked meanwhile comes after it.
-  undo(made) {
+  // Takes a decision back, the last one when none is named, and asks it again: at once, before what was asked meanwhile; or, when
+  // it is not here any more, as soon as it comes.
+  undo(made, entry = this.past[0]) {
     if (this.correcting) return this.keep();
-    const last = this.past.shift();
-    if (!last) return [];
-    const word = this.#word(last.question, "undo", made.id, made.at);
-    this.#standing.delete(last.question.id);
-    this.done = Math.max(0, this.done - (last.action === "skip" ? 0 : 1));
-    if (this.current && this.current !== last.question) this.ready.unshift(this.current);
-    [this.current, this.undone] = [last.question, true];
-    this.#turn += 1;
-    this.#changed("shown");
+    if (!entry) return [];
+    const { question } = entry;
+    const word = this.#word(question, "undo", made.id, made.at);
+    this.past = this.past.filter((one) => one !== entry);
+    this.#standing.delete(question.id);
+    this.#back.set(question.id, ++this.#turn);
+    this.done = Math.max(0, this.done - (entry.action === "skip" ? 0 : 1));
+    if (question.features) this.#showAgain(question);
+    else this.#changed("history");
     return [word];
+  }
+
+  #showAgain(question) {
+    if (this.current && this.current !== question) this.ready.unshift(this.current);
+    [this.current, this.undone] = [question, true];
+    this.#changed("shown");
   }
 
   open(entry) {
