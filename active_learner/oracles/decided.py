@@ -6,8 +6,8 @@ from collections import deque
 
 from protocol.messages import AnswerReceipt, Question
 
-HISTORY = 10
-"""As many as the labeler remembers (core/answering.py)."""
+HISTORY = 100
+"""Decisions that can be changed at a terminal; the labeler knows more (core/decisions.py), a person scrolls no further."""
 
 SAVED = ("stored", "duplicate", "late")
 """Statuses of receipts after which the reply is on the trainer's disk."""

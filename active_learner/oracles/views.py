@@ -26,6 +26,9 @@ REASONS = {
 LISTED = 3
 """Decisions below the question; all of them are in the list."""
 
+ROWS = 10
+"""Of the list, those around the chosen one: a screen of 24 lines has room for them."""
+
 
 def head(sitting: Sitting) -> Text:
     """Progress."""
@@ -52,12 +55,21 @@ def title(sitting: Sitting) -> Text:
 def page(sitting: Sitting) -> Text:
     """In place of the sample: the list, the keys, the answers that fit."""
     if sitting.page == "history":
-        rows = [_past(one, f"{'>' if row == sitting.row else ' '} ", sitting) for row, one in enumerate(sitting.past)]
-        return Text("\n").join(rows)
+        return _list(sitting)
     if sitting.page == "find":
         fits = [f"{value:>6}  {screen.printable(sitting.name(value))}" for value in sitting.matches()]
         return Text("\n".join([f"/ {screen.printable(sitting.typed)}_", "", *fits]))
     return _help(sitting)
+
+
+def _list(sitting: Sitting) -> Text:
+    """Newest last."""
+    first = max(0, min(sitting.row - ROWS // 2, len(sitting.past) - ROWS))
+    rows = [*enumerate(sitting.past)][first : first + ROWS]
+    listed = [_past(one, f"{'>' if row == sitting.row else ' '} ", sitting) for row, one in rows]
+    before, after = first, len(sitting.past) - first - len(rows)
+    above = [Text(f"  ({before} earlier)")] if before else []
+    return Text("\n").join([*above, *listed, *([Text(f"  ({after} later)")] if after else [])])
 
 
 def _help(sitting: Sitting) -> Text:

@@ -180,18 +180,18 @@ class TestUndoAndChange:
         assert (person.sitting.decided.answered, person.types("backspace")) == (0, [])
         assert person.sitting.notices[-1] == "there is nothing to undo"
 
-    def test_any_of_the_last_ten_can_be_opened_and_changed(self, person: Person) -> None:
-        for number in range(12):
+    def test_any_of_the_last_hundred_can_be_opened_and_changed(self, person: Person) -> None:
+        for number in range(102):
             person.asked(f"q{number}")
             person.types("1")
-        assert [name for name, _ in person.states] == [f"q{number}" for number in range(2, 12)]
-        person.asked("q12")
-        person.types("up", *["up"] * 20, "enter")
+        assert [name for name, _ in person.states] == [f"q{number}" for number in range(2, 102)]
+        person.asked("q102")
+        person.types("up", *["up"] * 120, "enter")
         assert person.sitting.shown is not None
         assert person.sitting.shown.id == "q2"
         assert views.title(person.sitting).plain == "You said 1 cow. Another answer changes it; Esc keeps it."
         assert person.types("2") == [Reply("q2", Action.REVISE, 2)]
-        assert person.sitting.shown.id == "q12"
+        assert person.sitting.shown.id == "q102"
 
     def test_a_skipped_one_gets_its_answer_later(self, person: Person) -> None:
         person.asked("q1")
@@ -211,6 +211,19 @@ class TestUndoAndChange:
             person.types("1")
         assert person.types("up", "up", "backspace") == [Reply("q1", Action.UNDO, None)]
         assert person.types("up", "enter", "backspace") == [Reply("q2", Action.UNDO, None)]
+
+    def test_one_of_long_ago_is_found_in_a_list_that_fits_the_screen(self, person: Person) -> None:
+        for number in range(30):
+            person.asked(f"q{number}")
+            person.types("1")
+        person.types("up")
+        lines = views.page(person.sitting).plain.splitlines()
+        assert len(lines) == 1 + views.ROWS
+        assert (lines[0], lines[-1][:2]) == ("  (20 earlier)", "> ")
+        person.types(*["up"] * 29)
+        lines = views.page(person.sitting).plain.splitlines()
+        assert (lines[0][:2], lines[-1]) == ("> ", "  (20 later)")
+        assert person.types("enter", "0") == [Reply("q0", Action.REVISE, 0)]
 
     def test_skip_of_a_decided_one_says_what_can_be_done(self, person: Person) -> None:
         person.asked("q1")
