@@ -10,7 +10,7 @@ import pytest
 
 from active_learner.melody.genome import notes
 from active_learner.melody.wav import PARTIALS, frequency_hz
-from tests.browser.desk import melody
+from tests.browser.desk import Desk, melodies, melody
 from tests.browser.serving import Serving
 from tests.browser.visit import Visit
 
@@ -60,7 +60,7 @@ Promise.all(activeLearner.session.ready.map((one) => activeLearner.sounds.buffer
 
 
 def test_the_next_melody_plays_by_itself_and_its_sound_was_made_before(serve: Serve, visit: Open) -> None:
-    person = visit(serve()).start()
+    person = visit(serve(Desk([*melodies(3)]))).start()
     person.until("activeLearner.session.ready.length === 2")
     person.say(MADE_AND_NO_MORE)
     person.answer("3")
