@@ -9,7 +9,7 @@ const FATAL = "The browser's storage is full: this answer is only in this tab un
 
 // Events: "sent" { word, status, said }, "refused" { word, error }, "waiting" { error }, "unkept" { text }.
 export class Outbox extends EventTarget {
-  #words = []; // oldest first: { key, body, question }
+  #words = []; // oldest first: { key, body, question, isOwn: made in this tab }
   #counter = 0;
   #tries = 0;
   #timer = 0;
@@ -42,7 +42,7 @@ export class Outbox extends EventTarget {
   put(entry) {
     const { id, question, action, value, at, circumstances } = entry;
     const key = `${this.prefix}${String(Date.now()).padStart(15, "0")}-${String(this.#counter++).padStart(6, "0")}-${id}`;
-    const word = { key, body: { id, question: question.id, action, value, at, circumstances }, question };
+    const word = { key, body: { id, question: question.id, action, value, at, circumstances }, question, isOwn: true };
     this.#words.push(word);
     this.#keep(word);
     void this.send();
@@ -70,7 +70,7 @@ export class Outbox extends EventTarget {
     if (this.#sending) return;
     this.#sending = true;
     try {
-      await alone(this.prefix, () => this.#drain());
+      await (this.#words.every((word) => word.isOwn) ? this.#drain() : alone(this.prefix, () => this.#drain()));
     } finally {
       this.#sending = false;
     }
@@ -114,8 +114,8 @@ export class Outbox extends EventTarget {
   }
 }
 
-// Two tabs of one person do not send at the same time. Locks exist only on https and loopback; without them the ids make
-// repeats harmless.
+// Two tabs of one person do not send what an earlier page has left at the same time; what is made in a tab is in no other, and
+// a lock would cost it a frame. Locks exist only on https and loopback; without them the ids make repeats harmless.
 function alone(name, work) {
   return navigator.locks ? navigator.locks.request(name, work) : work();
 }

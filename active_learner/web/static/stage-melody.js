@@ -84,8 +84,13 @@ export class MelodyStage {
     return { heard_s: Number(heard.toFixed(2)), plays, speed, roll: this.#rollSeen };
   }
 
+  // With the next frame: a key press changes much, and each look at sizes in between would lay the page out once more.
   repaint() {
     cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => this.#paintAll());
+  }
+
+  #paintAll() {
     if (!this.nodes[0].isConnected) return;
     this.#paintButtons();
     this.#paint();

@@ -16,12 +16,13 @@ export const frequency = (pitch) => 440 * 2 ** ((pitch - 69) / 12);
 export function render(notes, instrument, speed) {
   const context = new OfflineAudioContext(1, Math.ceil(seconds(instrument, speed) * RATE_HZ), RATE_HZ);
   const beat = beatSeconds(instrument, speed);
-  for (const note of tones(notes)) tone(context, instrument, note.pitch, note.start * beat, (note.start + note.beats) * beat);
+  const wave = waveOf(context, instrument);
+  for (const note of tones(notes)) tone(context, instrument, wave, note.pitch, note.start * beat, (note.start + note.beats) * beat);
   return context.startRendering();
 }
 
-function tone(context, instrument, pitch, start, stop) {
-  const oscillator = new OscillatorNode(context, { frequency: frequency(pitch), ...waveOf(context, instrument) });
+function tone(context, instrument, wave, pitch, start, stop) {
+  const oscillator = new OscillatorNode(context, { frequency: frequency(pitch), ...wave });
   const gain = new GainNode(context, { gain: 0 });
   shape(gain.gain, instrument, start, stop);
   oscillator.connect(gain).connect(context.destination);
@@ -29,6 +30,7 @@ function tone(context, instrument, pitch, start, stop) {
   oscillator.stop(stop);
 }
 
+// Once for all notes: a periodic wave takes 2 ms to make, in which no key is heard.
 function waveOf(context, { wave, partials }) {
   if (PLAIN.has(wave)) return { type: wave };
   const sines = new Float32Array([0, ...partials]);
