@@ -94,7 +94,9 @@ class TrainerConfig(Section):
     round_s: Seconds = Field(
         60.0, description="with round_when: time, a round is made every so many seconds, if a label has changed"
     )
-    queue_size: Positive = Field(10, description="questions kept open unless round_when is batch")
+    queue_size: Positive = Field(
+        10, description="questions kept open unless round_when is batch; 6 for each annotator at least"
+    )
     labels_per_item: Positive = Field(
         1, description="annotators who label each sample, each blind to the others; most votes win"
     )

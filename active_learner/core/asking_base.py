@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from active_learner.core.acquisition import question_of
 from active_learner.core.asking_events import (
+    AnnotatorsHere,
     AnswerStored,
     AskingRules,
     CandidatesHeard,
@@ -60,6 +61,7 @@ class AskingBase(Machine[Event, Command]):
         ("*", "evaluator away"): "_evaluator_moved",
         ("*", "labeler here"): "_labeler_here",
         ("*", "labeler away"): "_labeler_away",
+        ("*", "annotators here"): "_count_annotators",
         ("*", "answer"): "_hear_answer",
         ("*", "undo"): "_hear_undo",
         ("*", "skip"): "_hear_skip",
@@ -123,6 +125,8 @@ class AskingBase(Machine[Event, Command]):
                 return "evaluator here" if event.here else "evaluator away"
             case LabelerHere():
                 return "labeler here" if event.here else "labeler away"
+            case AnnotatorsHere():
+                return "annotators here"
             case SelectionMade():
                 return self._classify_selection(event)
             case QuestionsStored():
@@ -221,6 +225,10 @@ class AskingBase(Machine[Event, Command]):
 
     def _labeler_away(self, event: LabelerHere) -> list[Command]:
         self.here.labelers.discard(event.name)
+        return []
+
+    def _count_annotators(self, event: AnnotatorsHere) -> list[Command]:
+        self.here.annotators = event.number
         return []
 
     def _evaluator_moved(self, event: EvaluatorHere) -> list[Command]:

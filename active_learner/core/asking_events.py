@@ -102,6 +102,14 @@ class LabelerHere:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class AnnotatorsHere:
+    """How many people are asked now, whoever's process they sit at."""
+
+    number: int
+    at: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SelectionMade:
     view: PoolView
@@ -201,6 +209,7 @@ Event = (
     | SourceGone
     | EvaluatorHere
     | LabelerHere
+    | AnnotatorsHere
     | SelectionMade
     | QuestionsStored
     | AnswerStored

@@ -8,6 +8,9 @@ class Attendance:
 
     def __init__(self, at: float) -> None:
         self.labelers: set[str] = set()
+        """Peers."""
+        self.annotators = 0
+        """People who are asked: several may sit at one peer, or none."""
         self._sources: dict[int, bool] = {}
         self._evaluator_away_since: float | None = at
 

@@ -111,6 +111,10 @@ class Leasing(Machine[Event, Command]):
         return sum(bool(item.holders) for item in self._items)
 
     @property
+    def people(self) -> int:
+        return sum(seat.is_here for seat in self._seats.values())
+
+    @property
     def waiting(self) -> int:
         """Open ones that nobody holds and that lack an answer."""
         return sum(not item.holders for item in self._items if self._lacks(item) > 0)

@@ -45,6 +45,9 @@ SAVE_POOL_S = 30.0
 ANEW_S = 1.0
 """Least time between two choices of the whole queue: when a round takes milliseconds, nobody gains by more."""
 
+EACH = 6
+"""Open questions for each person at least, whatever `queue_size` is: three are held, and as many are there when these are answered."""
+
 FILL_SHARE = 4
 """The queue is filled up when a fourth of it is missing: each filling is a commit, and answers wait behind it."""
 
@@ -164,7 +167,7 @@ class QueueMachine(AskingBase):
 
     def _most(self) -> int:
         """Questions that may be open; the budget of labels has no room for more."""
-        size, budget = self.rules.queue_size, self.rules.label_budget
+        size, budget = max(self.rules.queue_size, EACH * self.here.annotators), self.rules.label_budget
         return size if budget is None else max(0, min(size, budget - len(self.labeled)))
 
     def _room(self) -> int:

@@ -173,6 +173,7 @@ class Page:
         last = request.headers.get("last-event-id", "")[:100]
         page = read_page(request.query_params.get("page", ""))
         stream = office.streams.open(visitor.annotator, last, office.greeting(visitor.annotator), page)
+        stream.is_welcome = lambda: self._doorman.is_still(request, visitor)
         return _Streaming(stream, lambda: office.streams.leave(stream))
 
     async def _document(self, request: Request) -> Response:
@@ -181,7 +182,9 @@ class Page:
 
 class _Streaming(StreamingResponse):
     def __init__(self, stream: Stream, over: Callable[[], None]) -> None:
-        super().__init__(aiter(stream), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        """Its connection ends with it: that of a stream which had to go would keep its place for IDLE_S."""
+        headers = {"X-Accel-Buffering": "no", "Connection": "close"}
+        super().__init__(aiter(stream), media_type="text/event-stream", headers=headers)
         self._over = over
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -21,7 +21,7 @@ VISITORS = 1000
 """Whose rates are remembered; the one that came longest ago is forgotten."""
 
 WRONG, LOCK_S = 10, 60.0
-"""Wrong tokens from one address in that time, after which the address waits that long."""
+"""Wrong tokens from one address in that time, after which the next wrong one is told to wait."""
 
 OPEN = "open"
 """The session of `login: off`."""
@@ -104,7 +104,6 @@ class Doorman:
         kind, _, token = header.partition(" ")
         if kind.lower() != "bearer" or not token:
             raise Problem(401, "Authorization must be: Bearer TOKEN.", headers={"WWW-Authenticate": "Bearer"})
-        self._check_wrong(address)
         annotator = self.default if self._is_token(token) else self.accounts.of_script(token)
         if annotator is None:
             self._count_wrong(address)
@@ -113,12 +112,18 @@ class Doorman:
 
     def enter(self, token: str, address: str) -> str:
         """The secret of a new session, for the token of a link. Raises: Problem."""
-        self._check_wrong(address)
         annotator = self.default if self._is_token(token) else self.accounts.enter(token)
         if annotator is None:
             self._count_wrong(address)
             raise Problem(401, "This link is used already, too old, or not of this service: ask for another one.")
         return self.accounts.begin(annotator)
+
+    def is_still(self, request: Request, visitor: Visitor) -> bool:
+        """What let them in holds still; an open stream asks that."""
+        try:
+            return self._known(request)[0] == visitor
+        except Problem:
+            return False
 
     def check_change(self, visitor: Visitor, given: str | None) -> None:
         """Raises: Problem."""
@@ -128,15 +133,14 @@ class Doorman:
     def _is_token(self, token: str) -> bool:
         return self.default is not None and bool(self._token) and hmac.compare_digest(digest(token), self._token)
 
-    def _check_wrong(self, address: str) -> None:
+    def _count_wrong(self, address: str) -> None:
+        """Within LOCK_S of the first of them; later ones count anew. A right token is let in all the same: nobody else at that
+        address, such as a proxy's, is to be locked out. Raises: Problem."""
         number, since = self._wrong.get(address, (0, 0.0))
         wait_s = since + LOCK_S - self._clock()
         if number >= WRONG and wait_s > 0:
             raise Problem(429, f"Too many wrong tokens: wait {wait_s:.0f} s.", retry_after_s=int(wait_s) + 1)
-
-    def _count_wrong(self, address: str) -> None:
-        """Within LOCK_S of the first of them; later ones count anew."""
-        number, since = self._wrong.pop(address, (0, 0.0))
+        self._wrong.pop(address, None)
         is_old = number == 0 or self._clock() >= since + LOCK_S
         self._wrong[address] = (1, self._clock()) if is_old else (number + 1, since)
         while len(self._wrong) > VISITORS:

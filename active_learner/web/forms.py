@@ -70,7 +70,7 @@ class Verdict:
 def read_json(body: bytes) -> Form:
     """Raises: Problem."""
     try:
-        found = json.loads(body, object_pairs_hook=_no_repeats, parse_constant=_no_constants)
+        found = json.loads(body, object_pairs_hook=_no_repeats, parse_constant=_no_constants, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise Problem(400, f"The body is no JSON that can be read: {str(error)[:200]}") from None
     if not isinstance(found, dict):
@@ -83,6 +83,13 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> Form:
     if len(found) != len(pairs):
         raise ValueError("a name is there twice")
     return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]} is too large a number")
+    return number
 
 
 def _no_constants(text: str) -> float:

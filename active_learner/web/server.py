@@ -8,8 +8,10 @@ import errno
 import socket
 from collections.abc import Iterator
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from active_learner.errors import AddressInUse, Unreachable
 
@@ -19,8 +21,40 @@ GRACE_S = 1
 IDLE_S = 30
 """A connection without a request is closed after that."""
 
+HEAD_S = 10.0
+"""For the head of a request, from its first byte, and for the first one from the connection on: many halves would leave no place."""
+
 CONNECTIONS = 256
 """At once; one more is told 503."""
+
+
+class Hasty(H11Protocol):
+    """uvicorn's own waits for ever for the rest of a head."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stand_down()
+
+    def _watch(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._stand_down()
+        elif self._late is None:
+            self._late = self.loop.call_later(HEAD_S, self.transport.close)
+
+    def _stand_down(self) -> None:
+        late, self._late = self._late, None
+        if late is not None:
+            late.cancel()
 
 
 class _Server(uvicorn.Server):
@@ -65,7 +99,7 @@ class WebServer:
         self._bound = bound
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=Hasty,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 KEPT = 256
@@ -34,6 +34,8 @@ class Stream:
     def __init__(self, who: str, page: str = "") -> None:
         """`page`: the id that a labeling page made for itself; "": another listener."""
         self.who, self.page = who, page
+        self.is_welcome: Callable[[], bool] = lambda: True
+        """Asked before each event and each comment: an annotator who was removed hears nothing any more."""
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def put(self, text: bytes) -> bool:
@@ -49,14 +51,16 @@ class Stream:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield f"retry: {BACK_MS}\n\n".encode()
         while True:
-            try:
-                text = await asyncio.wait_for(self._queue.get(), COMMENT_S)
-            except TimeoutError:
-                yield b": still here\n\n"
-                continue
-            if text is None:
+            text = await self._next()
+            if text is None or not self.is_welcome():
                 return
             yield text
+
+    async def _next(self) -> bytes | None:
+        try:
+            return await asyncio.wait_for(self._queue.get(), COMMENT_S)
+        except TimeoutError:
+            return b": still here\n\n"
 
 
 class Streams:

@@ -14,6 +14,7 @@ from active_learner.core import asking_events as a
 from active_learner.core.agreement import Agreement
 from active_learner.core.leasing import CLAIM_S
 from active_learner.core.leasing_events import ALL_TAKEN, CLAIMING, NOTHING_OPEN
+from active_learner.core.queueing import EACH
 from protocol.messages import Leased
 from tests.unit.leasing_stage import LEASE_S, Stage, config
 
@@ -235,3 +236,15 @@ def test_an_item_that_lacks_its_second_answer_at_a_restart_gets_it(play: Play) -
         assert stage.wanted == 1
 
     play(story, labels_per_item=2)
+
+
+def test_one_who_takes_all_there_is_leaves_the_next_something(play: Play) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.propose(*range(1, 21))
+        await stage.lease("hoarder", 20)
+        held = len(stage.has("hoarder"))
+        assert held == EACH
+        await stage.lease("bob", 3)
+        assert len(stage.has("bob")) == 3
+
+    play(story, "labels")

@@ -9,7 +9,7 @@ import pytest
 
 from active_learner.core import asking_events as a
 from active_learner.core.pool import Pool
-from active_learner.core.queueing import SAVE_POOL_S, QueueMachine
+from active_learner.core.queueing import EACH, SAVE_POOL_S, QueueMachine
 from active_learner.core.records import AskedQuestion, LabelEvent, Selection
 from active_learner.strategies.uncertainty import LeastConfidence
 
@@ -505,3 +505,13 @@ def test_a_round_that_was_due_is_made_by_the_next_trainer(
 ) -> None:
     later = machine(rules, labeled=["x", "y", "z"], **options)
     assert later.handle(a.Tick(0.0)) == ([a.WantRound()] if wanted else [])
+
+
+def test_there_are_questions_for_everybody_who_is_asked() -> None:
+    one = machine()
+    fill(one, *range(20))
+    assert len(ask(one)) == RULES.queue_size
+    one.handle(a.AnnotatorsHere(2, 1.0))
+    assert len(ask(one, 1.0)) == 2 * EACH - RULES.queue_size
+    one.handle(a.AnnotatorsHere(0, 2.0))
+    assert one.handle(a.Tick(2.0)) == []

@@ -96,3 +96,26 @@ def test_row_50_a_stop_ends_open_streams(tmp_path: Path) -> None:
         assert len(stage.service.streams) == 0
 
     on_stage(scene, tmp_path)
+
+
+def test_the_stream_of_an_annotator_who_was_removed_hears_nothing_more(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        browser = stage.browser()
+        await browser.enter(stage.people.add("anna"))
+        listener = await browser.stream()
+        await listener.event("trainer")
+        stage.people.remove("anna")
+        stage.service.streams.say("notice", {"level": "info", "text": "for those who are here"})
+        await asyncio.wait_for(listener.running, 30.0)
+
+    on_stage(scene, tmp_path)
+
+
+def test_a_stream_that_had_to_go_leaves_its_connection(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        listener = await (await stage.entered()).stream()
+        await listener.event("trainer")
+        assert listener.headers["connection"] == "close"
+        await listener.close()
+
+    on_stage(scene, tmp_path)

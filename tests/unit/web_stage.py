@@ -111,6 +111,7 @@ class Listener:
     def __init__(self, browser: Browser, headers: dict[str, str], page: str) -> None:
         fields = {"host": browser.host, "cookie": browser.cookie, **headers}
         self.ends = asyncio.Event()
+        self.headers: dict[str, str] = {}
         self._parts: asyncio.Queue[bytes] = asyncio.Queue()
         self._text = ""
         self.last_id = ""
@@ -120,6 +121,8 @@ class Listener:
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
+            for name, value in message.get("headers", ()):
+                self.headers[name.decode()] = value.decode()
             self._parts.put_nowait(message.get("body", b""))
 
         scope = _scope("GET", f"/api/v1/events?page={page}", fields, b"")
