@@ -153,6 +153,8 @@ def _manners(config: Config, section: WebLabeler, goal: int | None) -> web_label
 
     return Manners(
         experiment=config.name,
+        title=section.title,
+        columns=section.columns,
         guide=dict(section.guide),
         keys={str(name): key for name, key in section.keys.items()},
         min_listen_s=section.min_listen_s,

@@ -270,6 +270,10 @@ class WebLabeler(AnyLabeler):
         2.0, description="seconds of a melody to be heard before it can be rated; 0: none"
     )
     show_roll: bool = Field(True, description="the piano roll is shown until the person hides it")
+    title: str | None = Field(
+        None, max_length=200, description="the question above the sample; null: by media and classes"
+    )
+    columns: tuple[str, ...] = Field((), description="names of the numbers of a table row; without one: Value 1, ...")
     guide: dict[str, str] = Field(default_factory=dict, description="class -> what it means, shown to the person")
     keys: dict[COMMANDS, str] = Field(
         default_factory=dict, description="command -> key, where another is wanted; names as the page's help shows"

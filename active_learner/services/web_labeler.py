@@ -69,6 +69,8 @@ class Manners:
     """What the page shows and how, by the configuration."""
 
     experiment: str
+    title: str | None = None
+    columns: tuple[str, ...] = ()
     guide: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     min_listen_s: float = 2.0
@@ -259,6 +261,8 @@ class WebLabeler(Service):
             "dtype": spec.dtype,
             "classes": spec.classes,
             "class_names": list(spec.class_names),
+            "title": manners.title,
+            "columns": list(manners.columns),
             "guide": manners.guide,
             "keys": manners.keys,
             "min_listen_s": manners.min_listen_s,

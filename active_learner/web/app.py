@@ -22,6 +22,7 @@ from active_learner.web.office import Office
 from active_learner.web.openapi import DOCUMENT
 from active_learner.web.problems import TITLES, Problem
 from active_learner.web.streams import Stream
+from active_learner.web.turned_away import turned_away
 
 API = "/api/v1"
 STATIC = Path(__file__).parent / "static"
@@ -104,7 +105,12 @@ class Page:
         """The link that was printed: a session, and on to the page."""
         token = request.query_params.get("token", "")
         address = request.client.host if request.client else ""
-        secret = await run_in_threadpool(self._doorman.enter, token, address)
+        try:
+            secret = await run_in_threadpool(self._doorman.enter, token, address)
+        except Problem as problem:
+            if "text/html" not in request.headers.get("accept", ""):
+                raise
+            return turned_away(problem)
         response = RedirectResponse("/", 303)
         response.set_cookie(
             self._doorman.cookie,

@@ -112,11 +112,15 @@ class Doorman:
 
     def enter(self, token: str, address: str) -> str:
         """The secret of a new session, for the token of a link. Raises: Problem."""
-        annotator = self.default if self._is_token(token) else self.accounts.enter(token)
-        if annotator is None:
+        try:
+            annotator = self.default if self._is_token(token) else self.accounts.enter(token)
+            secret = None if annotator is None else self.accounts.begin(annotator)
+        except OSError as error:
+            raise Problem(503, f"The session cannot be kept on the service's disk: {error}", retry_after_s=5) from error
+        if secret is None:
             self._count_wrong(address)
             raise Problem(401, "This link is used already, too old, or not of this service: ask for another one.")
-        return self.accounts.begin(annotator)
+        return secret
 
     def is_still(self, request: Request, visitor: Visitor) -> bool:
         """What let them in holds still; an open stream asks that."""

@@ -62,6 +62,8 @@ SCHEMAS: dict[str, Schema] = {
             "dtype": TEXT,
             "classes": _said(WHOLE, "answers are 0 to classes - 1"),
             "class_names": _list(TEXT),
+            "title": _said(_or_null(TEXT), "the question above the sample; null: by media and classes"),
+            "columns": _said(_list(TEXT), "names of the numbers of a table row"),
             "guide": _said({"type": "object", "additionalProperties": TEXT}, "class -> what it means"),
             "keys": _said(
                 {"type": "object", "additionalProperties": TEXT}, "command -> key, where it is not the default"

@@ -71,6 +71,8 @@ def test_removing_ends_links_tokens_and_sessions_at_once(people: People) -> None
     )
     assert not command.remove("anna")
     assert command.names() == []
+    command.add("anna")
+    assert (people.page.of_session(session), people.page.of_script(script)) == (None, None)
 
 
 def test_a_session_that_was_left_is_over(people: People) -> None:

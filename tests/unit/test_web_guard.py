@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from active_learner.web.doorman import BURST, LOCK_S, WRONG
+from active_learner.web import accounts, guard
+from active_learner.web.doorman import BURST, LOCK_S, VISITORS, WRONG
 from active_learner.web.guard import BODY_BYTES, HEADERS
+from active_learner.web.problems import Problem
 from tests.unit.web_stage import HOST, TOKEN, Browser, Stage, on_stage
 
 ANSWERS = "/api/v1/answers"
@@ -54,6 +57,55 @@ def test_a_wrong_token_is_told_and_the_eleventh_waits_while_the_right_one_is_let
         assert (await browser.enter("wrong")).code == 401
 
     on_stage(scene, tmp_path)
+
+
+def test_the_addresses_of_wrong_tokens_that_are_remembered_are_bounded(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        for number in range(VISITORS + 10):
+            with pytest.raises(Problem):
+                stage.doorman.enter("wrong", f"host-{number}")
+        assert len(stage.doorman._wrong) == VISITORS
+
+    on_stage(scene, tmp_path)
+
+
+def test_a_browser_whose_link_is_used_gets_words_and_no_json(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        reply = await stage.browser().get("/enter?token=%3Cb%3E", accept="text/html,*/*")
+        assert (reply.code, reply.headers["content-type"]) == (401, "text/html; charset=utf-8")
+        assert b"This link is used already" in reply.body
+        assert "script-src 'self'" in reply.headers["content-security-policy"]
+
+    on_stage(scene, tmp_path)
+
+
+def test_a_full_disk_is_told_and_the_link_is_good_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(stage: Stage) -> None:
+        link = stage.people.add("anna")
+        with monkeypatch.context() as full:
+            full.setattr(accounts, "replace_file", no_space)
+            reply = await stage.browser().enter(link)
+        assert (reply.code, reply.headers["retry-after"]) == (503, "5")
+        assert "No space left" in reply.form["detail"]
+        assert (await stage.browser().enter(link)).code == 303
+
+    on_stage(scene, tmp_path)
+
+
+def test_a_body_that_does_not_come_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "BODY_S", 0.05)
+
+    async def scene(stage: Stage) -> None:
+        browser = await stage.entered()
+        reply = await browser.post_without_end(ANSWERS)
+        assert reply.code == 408
+        assert "did not come" in reply.form["detail"]
+
+    on_stage(scene, tmp_path)
+
+
+def no_space(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_script_comes_with_its_token_and_needs_no_csrf(tmp_path: Path) -> None:

@@ -79,8 +79,11 @@ class Browser:
     async def call(self, method: str, path: str, body: bytes = b"", **headers: str) -> Reply:
         fields = {"host": self.host, **({"cookie": self.cookie} if self.cookie else {})}
         fields |= {name.replace("_", "-").lower(): value for name, value in headers.items()}
+        return await self._told(_scope(method, path, fields, body), _receiver(body))
+
+    async def _told(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]]) -> Reply:
         said: list[Any] = []
-        await self.app(_scope(method, path, fields, body), _receiver(body), _collector(said))
+        await self.app(scope, receive, _collector(said))
         start = said[0]
         got = {name.decode(): value.decode() for name, value in start["headers"]}
         if "set-cookie" in got:
@@ -94,6 +97,12 @@ class Browser:
         body = form if isinstance(form, bytes) else json.dumps(form).encode()
         given = {"content_type": "application/json", "x_csrf_token": self.csrf, "origin": f"http://{self.host}"}
         return await self.call("POST", path, body, **{**given, **headers})
+
+    async def post_without_end(self, path: str) -> Reply:
+        """Its body is announced and never comes."""
+        fields = {"host": self.host, "cookie": self.cookie, "x-csrf-token": self.csrf, "origin": f"http://{self.host}"}
+        scope = _scope("POST", path, {**fields, "content-type": "application/json"}, b"12345")
+        return await self._told(scope, lambda: asyncio.Event().wait())
 
     async def enter(self, token: str = TOKEN) -> Reply:
         reply = await self.get(f"/enter?token={token.replace(' ', '%20')}")
