@@ -36,6 +36,15 @@ class Drill:
     begin: Callable[[Fate, Random], None] | None = None
     chance: float = 0.5
     """Of the act, each time."""
+    rest_s: tuple[float, float] = (0.0, 3.0)
+    """After which the row is awaited again."""
+    busy_s: float = 0.0
+    """At least so long all goes on as by day."""
+
+    def set_up(self, made: Draft) -> None:
+        if self.row[0] == "AskingMachine":
+            _by_batch(made)
+        self.setting(made)
 
     def start(self, fate: Fate, random: Random) -> None:
         def come(process: Process) -> None:
@@ -43,7 +52,7 @@ class Drill:
                 self.act(fate, process, random)
                 fate.world.faults["ambush"] += 1
             if fate.world.faults["ambush"] < MOST_AMBUSHES:
-                fate.later(random.uniform(0.0, 3.0), lambda: fate.await_row(self.row, come))
+                fate.later(random.uniform(*self.rest_s), lambda: fate.await_row(self.row, come))
 
         fate.await_row(self.row, come)
         if self.begin is not None:
@@ -63,19 +72,39 @@ def _one_stage(made: Draft) -> None:
     rules(made, stages=("evaluator",), fused=True)
 
 
+def _by_batch(made: Draft) -> None:
+    rules(made, round_when="batch")
+
+
+def _many_rounds(made: Draft) -> None:
+    _by_batch(made)
+    made.temper.think_s = (0.3, 2.0)
+    rules(made, pool_size=4, pool_capacity=8, query_size=2, initial_labels=0)
+
+
+def _long_chain(made: Draft) -> None:
+    _many_rounds(made)
+    _chain(made)
+
+
+def _by_queue(made: Draft) -> None:
+    rules(made, round_when="labels", skip_cooldown_s=1.0)
+
+
 def _chain(made: Draft) -> None:
     made.stages = 2
     rules(made, stages=("stage0", "stage1"), epochs=3)
 
 
 def _validated(made: Draft) -> None:
+    _many_rounds(made)
     made.validated = made.storm = True
 
 
 def _short_sources(made: Draft) -> None:
     """They end before the pool is full."""
     for habit in made.habits:
-        habit.total = 5
+        habit.total, habit.interval_s = 5, 0.2
     rules(made, pool_size=12, pool_capacity=12, query_size=2)
 
 
@@ -91,10 +120,10 @@ def _few_labels(made: Draft) -> None:
 
 
 def _impatient(made: Draft) -> None:
-    """Questions time out before they are answered, and people answer those of before."""
+    """A question often times out while its answer is written, and its sample is all that there is to be asked again."""
     made.is_patient = False
-    made.temper.think_s, made.temper.astray = (1.0, 5.0), 0.6
-    rules(made, pool_size=2, pool_capacity=2, query_size=1, initial_labels=0, label_timeout_s=3.0, skip_cooldown_s=1.0)
+    made.temper.think_s = (1.5, 2.9)
+    rules(made, pool_size=1, pool_capacity=1, query_size=1, initial_labels=0, label_timeout_s=3.0, skip_cooldown_s=0.01)
 
 
 def _stormy(made: Draft) -> None:
@@ -169,6 +198,12 @@ def _lose_a_step(fate: Fate, process: Process, random: Random) -> None:
     fate.await_row(("EvaluationMachine", "restore"), lambda other: plots.spoil(fate, other, random))
 
 
+def double_all(fate: Fate, process: Process, random: Random) -> None:
+    """Everything is heard twice for long, while a stage dies before it has applied what the other one has, and comes back."""
+    fate.blow(30.0, Weather(duplicate=0.95))
+    plots.kill(fate, process, random)
+
+
 def _refuse_late(fate: Fate, process: Process, random: Random) -> None:
     """What it refuses is heard when the trainer, which was cut off, asks again where all stand."""
     _sicken("forward")(fate, process, random)
@@ -188,6 +223,16 @@ def _stutter(fate: Fate, process: Process, random: Random) -> None:
     fate.await_row(("EvaluationMachine", "step"), lambda stage: _sicken("forward")(fate, stage, random))
 
 
+def _go_unheard(fate: Fate, process: Process, random: Random) -> None:
+    """It is told to stop before it is in any room."""
+    plots.hush(fate, process, random)
+    fate.strike_later(0.0, process.stop)
+
+
+def _leave_chair(fate: Fate, process: Process, random: Random) -> None:
+    fate.strike_later(0.0, lambda: plots.want(process, 0))
+
+
 def _lose_broker(fate: Fate, process: Process, random: Random) -> None:
     fate.strike_later(random.uniform(0.0, 0.003), fate.world.processes["broker"].kill)
 
@@ -201,7 +246,14 @@ def _hold_result(fate: Fate, process: Process, random: Random) -> None:
     fate.await_row(("TrainingMachine", "stage joined"), lambda _: fate.stop_for(stage, 12.0))
 
 
-def _echo(fate: Fate, process: Process, random: Random) -> None:
+def _forget_closing(fate: Fate, process: Process, random: Random) -> None:
+    """A question is given up, which cannot be written; another one about its sample can, and then the trainer dies."""
+    process.disk.is_full = True
+    fate.later(random.uniform(2.1, 3.0), lambda: setattr(process.disk, "is_full", False))
+    fate.await_row(("QueueMachine", "questions stored"), lambda trainer: plots.kill(fate, trainer, random))
+
+
+def echo(fate: Fate, process: Process, random: Random) -> None:
     """What is said now is heard once more, seconds later; by the next trainer's stages, perhaps."""
     fate.blow(random.uniform(0.2, 1.0), ECHO)
     if random.random() < 0.6:
@@ -243,6 +295,22 @@ def _put_back_often(fate: Fate, random: Random) -> None:
         fate.strike_later(9.0 + 9.0 * number + random.uniform(0.0, 4.0), lambda: fate.do("old store"))
 
 
+def _dismiss_often(fate: Fate, random: Random) -> None:
+    """Labelers are told to stop."""
+    for number in range(5):
+        fate.strike_later(6.0 + 4.0 * number, lambda: fate.labeler(random).stop())
+
+
+def _cut_often(fate: Fate, random: Random) -> None:
+    """Whoever is welcomed again has rooms to join."""
+    for number in range(8):
+        fate.strike_later(4.0 + 2.0 * number, lambda: fate.do("cut"))
+
+
+def _skip_often(fate: Fate, random: Random) -> None:
+    fate.temper.skip = 0.7
+
+
 def _chat_often(fate: Fate, random: Random) -> None:
     for number in range(3):
         fate.strike_later(4.0 + 20.0 * number, lambda: fate.do("chatterbox"))
@@ -253,8 +321,9 @@ DRILLS = (
     Drill(("Answering", "reply_open"), plots.leave_desk, _small_outbox),
     Drill(("Answering", "reply_open"), _die_unheard),
     Drill(("Answering", "reply_open"), _clog_outbox),
-    Drill(("AskingMachine", "pool full"), _choose_long, _impatient),
-    Drill(("AskingMachine", "questions stored"), _regret, _few_labels, chance=1.0),
+    Drill(("Answering", "left"), _leave_chair, begin=_dismiss_often),
+    Drill(("AskingMachine", "pool full"), _choose_long, _impatient, chance=1.0),
+    Drill(("AskingMachine", "questions stored"), _regret, _few_labels, chance=1.0, busy_s=40.0),
     Drill(("AskingMachine", "round over"), plots.be_alone),
     Drill(("EvaluationMachine", "forward"), _sicken("forward"), _stormy),
     Drill(("EvaluationMachine", "forward"), _refuse_late),
@@ -263,22 +332,33 @@ DRILLS = (
     Drill(("EvaluationMachine", "gradient"), _sicken("apply"), _stormy),
     Drill(("EvaluationMachine", "gradient"), _lose_a_step, _chain),
     Drill(("EvaluationMachine", "step"), _sicken("apply"), _one_stage),
-    Drill(("EvaluationMachine", "validate"), _sicken("evaluate"), _validated),
+    Drill(("EvaluationMachine", "validate"), _sicken("evaluate"), _validated, chance=1.0, busy_s=60.0),
     Drill(("Proposing", "exhausted"), _nothing, _short_sources),
     Drill(("Proposing", "proposal"), _nothing, _gossip, _chat_often),
+    Drill(("QueueMachine", "round over"), plots.be_alone, _by_queue),
+    Drill(("QueueMachine", "passed"), _forget_closing, _by_queue, _skip_often),
+    Drill(("ScoringMachine", "candidates"), _sicken("infer"), _by_batch),
     Drill(("Session", "Welcome"), plots.hush),
-    Drill(("Session", "Welcome"), plots.go_home),
-    Drill(("Session", "Welcome"), plots.cut),
+    Drill(("Session", "Welcome"), _go_unheard, begin=_cut_often, chance=1.0),
+    Drill(("Session", "Welcome"), plots.cut, begin=_cut_often),
     Drill(("Session", "Welcome"), _lose_broker),
     Drill(("TrainingMachine", "last promoted"), plots.fill_disk),
     Drill(("TrainingMachine", "last promoted"), _hold_result),
     Drill(("TrainingMachine", "plan committed"), plots.be_alone),
-    Drill(("TrainingMachine", "plan committed"), _think_otherwise),
+    Drill(
+        ("TrainingMachine", "plan committed"),
+        _think_otherwise,
+        _many_rounds,
+        chance=1.0,
+        rest_s=(25.0, 30.0),
+        busy_s=60.0,
+    ),
     Drill(("TrainingMachine", "prediction"), plots.outrun),
-    Drill(("TrainingMachine", "prediction"), _echo),
+    Drill(("EvaluationMachine", "gradient"), double_all, _long_chain, chance=0.3, busy_s=60.0),
+    Drill(("TrainingMachine", "prediction"), echo),
     Drill(("TrainingMachine", "prediction"), _take_over),
     Drill(("TrainingMachine", "stage joined"), plots.think_again),
-    Drill(("TrainingMachine", "stage joined"), _echo),
+    Drill(("TrainingMachine", "stage joined"), echo),
     Drill(("TrainingMachine", "stage joined"), _nothing, _with_backups, _put_back_often),
 )
 

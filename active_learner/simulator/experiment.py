@@ -59,10 +59,13 @@ SELDOM = {
 }
 """Signs of life, in three of four runs. They are half of all that is said: who looks into a room finds PRESENCE that was lost,
 and none is lost here; who is asked after a quarter of a second has mostly spoken after half of one."""
+LONG_LEASE_S = 600.0
+"""Where people may be away for hours: looks are rare then, and a lease that is shorter than the time between them always over."""
 LOW_LIMITS = {
     ("active_learner.core.answering", "MAX_OPEN"): 2,
     ("active_learner.core.answering", "HISTORY"): 1,
     ("active_learner.core.evaluation_triggers", "WAITING_LIMIT"): 0,
+    ("active_learner.core.leasing", "MOST_SEATS"): 2,
     ("active_learner.core.scoring", "SCORING_LIMIT"): 1,
 }
 
@@ -101,6 +104,7 @@ def draft(random: Random) -> Draft:
     hasty = random.random() < HASTY
     trainer = _rules(random, hasty, roles)
     patient = trainer["label_timeout_s"] is None
+    trainer.update(_ways(random, patient))
     config = Config.model_validate({"name": "sim", "seed": random.getrandbits(40), "trainer": trainer})
     all_end = random.random() < 0.2
     low = random.random() < 0.35
@@ -145,6 +149,17 @@ def _rules(random: Random, hasty: bool, roles: tuple[str, ...]) -> dict[str, Any
         "skip_cooldown_s": random.choice((1.0, 5.0) if hasty else (5.0, 30.0)),
         "stages": roles,
         "fused": random.random() < 0.7,
+    }
+
+
+def _ways(random: Random, patient: bool) -> dict[str, Any]:
+    """When a round is made, and for how long a question is somebody's."""
+    return {
+        "round_when": random.choice(("batch", "batch", "labels", "time")),
+        "queue_size": random.choice((2, 5)),
+        "round_labels": random.choice((1, 3)),
+        "round_s": random.choice((5.0, 20.0)),
+        "lease_s": LONG_LEASE_S if patient else random.choice((5.0, 30.0)),
     }
 
 

@@ -53,7 +53,7 @@ class Fate:
             self._nature.after(3.0 + self._random.expovariate(1.0 / self.mean_s), self._strike)
 
     def _strike(self) -> None:
-        if self.is_over:
+        if self.is_over or not self.kinds:
             return
         kind = self._random.choice(self.kinds)
         if "ambush" in self.kinds and self._random.random() < 0.3:
@@ -339,6 +339,11 @@ class Fate:
     def stage(self, random: Random) -> Process:
         return self.world.processes[random.choice(self.world.experiment.roles)]
 
+    def labeler(self, random: Random) -> Process:
+        return self.world.processes[
+            random.choice([name for name in self.world.processes if name.startswith("labeler")])
+        ]
+
     def _with_disk(self, random: Random) -> Process:
         return self.world.processes[
             random.choice([name for name in self.world.processes if name[:6] not in ("broker", "source")])
@@ -374,6 +379,7 @@ KINDS: dict[str, Callable[[Fate, Random], bool]] = {
     "clock jump": Fate.clock_jump,
     "silent source": Fate.silent_source,
     "moods": Fate.moods,
+    "empty chair": plots.empty_chair,
 }
 
 COUNTED_BY_ITSELF = ("drop", "duplicate", "reorder", "delay", "walk away", "torn write", "lost with the connection")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from active_learner.core.queueing import EACH, QueueMachine
 from active_learner.core.records import LabelEvent, Plan
 from active_learner.core.schedule import place_of
 from active_learner.core.training_events import GradientReady
@@ -109,11 +110,24 @@ def pool_open_questions_and_labels_are_apart(watch: Watch, trainer: Any) -> str 
 
 @holds(6, "trainer")
 def pool_and_batch_are_bounded(watch: Watch, trainer: Any) -> str | None:
+    """Of a queue what this trainer has opened: those of the one before, whose closing may be lost, and those that were taken
+    back come to them."""
     asking = trainer._asking.machine
     if len(asking.pool) > asking.pool.capacity:
         return f"{len(asking.pool)} samples in a pool of {asking.pool.capacity}"
+    if isinstance(asking, QueueMachine):
+        return _queue_is_bounded(watch, asking)
     most = max(asking.rules.query_size, asking.rules.initial_labels)
     opened = len(asking.batch.questions)
+    return None if opened <= most else f"{opened} questions are open, {most} may be"
+
+
+def _queue_is_bounded(watch: Watch, asking: QueueMachine) -> str | None:
+    most = max(asking.rules.queue_size, asking.rules.initial_labels, EACH * watch.experiment.draft.labelers)
+    if len(asking.queue) <= most:
+        return None
+    back = {event.question for event in watch.durable.events if event.action == "undo"} | watch.open_at_start
+    opened = sum(question.id not in back for question in asking.unanswered())
     return None if opened <= most else f"{opened} questions are open, {most} may be"
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
+from active_learner.core.answering_events import Wanted
+from active_learner.core.holding import AHEAD
 from active_learner.simulator import engine
 from active_learner.simulator.network import Weather
 from active_learner.simulator.processes import Process
@@ -174,6 +176,7 @@ def old_store(fate: Fate, random: Random) -> bool:
     has met anybody, and the next one, which was not told, meets those that know more."""
     if not fate.world.put_store_back(random):
         return False
+    _leave_no_rivals(fate)
     row = ("TrainingMachine", "stage joined")
 
     def met(process: Process) -> None:
@@ -182,6 +185,33 @@ def old_store(fate: Fate, random: Random) -> bool:
 
     if random.random() < 0.7:
         fate.await_row(row, met)
+    return True
+
+
+def _leave_no_rivals(fate: Fate) -> None:
+    """Nor let any come: a stage that another one stands for when the rollback is accepted would bring back what was lost."""
+    fate.kinds = [kind for kind in fate.kinds if kind not in ("replaced evaluator", "second evaluator")]
+    for role in fate.world.experiment.roles:
+        rival = fate.world.rival(role)
+        rival.kill()
+        rival.disk.files.clear()
+
+
+def empty_chair(fate: Fate, random: Random) -> bool:
+    """Nobody sits at a labeler for a while, as when an annotator closes the page: its questions go to others."""
+    process = fate.labeler(random)
+    if not want(process, 0):
+        return False
+    fate.later(random.uniform(1.0, 30.0), lambda: want(process, AHEAD))
+    return True
+
+
+def want(process: Process, ahead: int) -> bool:
+    """So many questions at that labeler from now on; False: it is not there."""
+    loop = process.loop
+    if loop is None or loop.dead or loop.paused:
+        return False
+    loop.run_now(lambda: process.service._desk.handle(Wanted(ahead, loop.time())))
     return True
 
 

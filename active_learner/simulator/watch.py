@@ -75,6 +75,8 @@ class Watch:
         self.forgotten_answers: set[str] = set()
         """Ids of what was asked and said before the store was put back from a backup: of these nothing is promised."""
         self.rows_in_event = 0
+        self.open_at_start: set[str] = set()
+        """Questions that a trainer found open."""
         self._begun: list[Any] = []
         """Trainers that were looked at when they had begun."""
 
@@ -112,6 +114,7 @@ class Watch:
     def _trainer(self, service: Any) -> None:
         if not any(service is one for one in self._begun):
             self._begun.append(service)
+            self.open_at_start |= {question.id for question in service._asking.machine.unanswered()}
             self.run("recovered", service)
         self.run("trainer", service)
 

@@ -107,7 +107,7 @@ class World:
         self._witness = Witness(Random(f"{seed}/witness"), self.watch.run)
         self._digest = blake2b(digest_size=16)
         self._seen_at, self._seen_who = array("d"), array("H")
-        self.busy_until = self.random.choice((20.0, 40.0, 90.0))
+        self.busy_until = max(self.random.choice((20.0, 40.0, 90.0)), self.drill.busy_s if self.drill else 0.0)
         has_night = self.experiment.draft.is_patient and self.random.random() < NIGHTS
         self.horizon = self.busy_until + (self.random.uniform(*NIGHT_S) if has_night else 0.0)
         self.deadline = 1e9
@@ -119,7 +119,7 @@ class World:
     def _drafted(self) -> Draft:
         made = draft(Random(f"{self.seed}/draft"))
         if self.drill is not None:
-            self.drill.setting(made)
+            self.drill.set_up(made)
         return made
 
     def _process(self, name: str, build: Any, which: str = "") -> Process:

@@ -10,25 +10,27 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 
 from active_learner.bench.outcome import Goal
-from active_learner.core import answering, asking, evaluation, proposing, scoring, session, training
+from active_learner.core import answering, asking, evaluation, leasing, proposing, queueing, scoring, session, training
 from active_learner.core.machine import Machine
 from active_learner.simulator.faults import COUNTED_BY_ITSELF, KINDS
 from active_learner.simulator.invariants import INVARIANTS
 from active_learner.simulator.world import Verdict, simulate
 from tests.proofs.base import Proof, Say, Tally
-from tests.proofs.simulator_mutants import MUTANTS, mutated
+from tests.proofs.simulator_mutants import MUTANTS, mutated, seeds_for
 
 PROCESSES = 2
 TWICE_OF = 20
 """One seed of so many is run a second time, in a process whose sets are in another order: it must be the same run."""
-MUTANT_SEEDS = 40
+MUTANT_SEEDS = 20
 """A mutant must be caught by one of so many."""
 
 MACHINES: tuple[type[Machine], ...] = (  # type: ignore[type-arg]
     answering.Answering,
     asking.AskingMachine,
     evaluation.EvaluationMachine,
+    leasing.Leasing,
     proposing.Proposing,
+    queueing.QueueMachine,
     scoring.ScoringMachine,
     session.Session,
     training.TrainingMachine,
@@ -45,6 +47,9 @@ CANNOT_OCCUR: dict[tuple[str, str, str], str] = {
     ),
     ("Proposing", "*", "nobody we need"): (
         "the session tells once that a member came and once that it went (core/session.py), the source of needed roles alone"
+    ),
+    ("QueueMachine", "*", "reopened"): (
+        "the queue gives a question up in the turn in which it is passed, so that none is open and passed (services/leasing_shell.py)"
     ),
     ("Session", "closed", "tick"): "Peer.close cancels the timer in the turn in which the session ends",
     (
@@ -64,6 +69,13 @@ CANNOT_OCCUR: dict[tuple[str, str, str], str] = {
 """Rows that a running system never comes to, and why: they are there for callers' mistakes and for peers of another make, and
 unit tests hit them."""
 
+SEVERAL = "a process of one annotator is told of that one alone; the page's has several, and is not simulated"
+ELSEWHERE: dict[tuple[str, str, str], str] = {
+    ("Answering", "*", "question_other"): SEVERAL,
+    ("Answering", "*", "leased_other"): SEVERAL,
+}
+"""Rows of what is not in the simulation, and what that is: unit tests hit them."""
+
 
 def run_seed(seed: int) -> Verdict:
     """In a process of its own."""
@@ -73,7 +85,7 @@ def run_seed(seed: int) -> Verdict:
 def catch(name: str, first: int) -> int | None:
     """The first seed that finds the mutant out; None: none of MUTANT_SEEDS."""
     with mutated(name):
-        for seed in range(first, first + MUTANT_SEEDS):
+        for seed in seeds_for(name, first, MUTANT_SEEDS):
             if simulate(seed).violation:
                 return seed
     return None
@@ -117,7 +129,7 @@ class Simulator(Proof):
                 tally.count("mutants tried")
                 tally.count("mutants caught", int(found is not None))
                 if found is None:
-                    tally.fail(f"mutant not caught by seeds {seed} to {seed + MUTANT_SEEDS - 1}: {name}")
+                    tally.fail(f"mutant not caught by {MUTANT_SEEDS} seeds from {seed} on: {name}")
         with processes(hash_seed=2) as pool:
             for again in pool.map(run_seed, range(seed, seed + units, TWICE_OF)):
                 tally.count("run twice")
@@ -129,8 +141,9 @@ class Simulator(Proof):
     def goals(self, total: Tally, units: int) -> list[Goal]:
         counts = total.counts
         faults = [name for name in (*KINDS, *COUNTED_BY_ITSELF) if not counts[f"fault {name}"]]
-        rows = [row for row in _rows() if not counts[_name(row)] and row not in CANNOT_OCCUR]
-        wrong = [row for row in CANNOT_OCCUR if counts[_name(row)]]
+        left_out = {**CANNOT_OCCUR, **ELSEWHERE}
+        rows = [row for row in _rows() if not counts[_name(row)] and row not in left_out]
+        wrong = [row for row in left_out if counts[_name(row)]]
         numbers = {one.number for one in INVARIANTS}
         unchecked = [number for number in sorted(numbers) if not counts[f"invariant {number:02}"]]
         hours = counts["virtual seconds"] / 3600
@@ -147,8 +160,8 @@ class Simulator(Proof):
             ),
             Goal(
                 "every row that can occur",
-                f"{len(_rows()) - len(rows) - len(CANNOT_OCCUR)} of {len(_rows())}, {len(CANNOT_OCCUR)} cannot, never {rows}, "
-                f"after all {wrong}",
+                f"{len(_rows()) - len(rows) - len(left_out)} of {len(_rows())}, {len(CANNOT_OCCUR)} cannot, {len(ELSEWHERE)} are "
+                f"of what is not simulated, never {rows}, after all {wrong}",
                 not rows and not wrong,
             ),
             Goal("mutants caught", f"{counts['mutants caught']} of {counts['mutants tried']}", _all_caught(counts)),

@@ -18,8 +18,10 @@ from active_learner.core.training import TrainingMachine
 from active_learner.core.training_events import SendForward
 from active_learner.services.asking_shell import AskingShell
 from active_learner.services.label_book import LabelBook, Outcome
+from active_learner.simulator import drills
 from active_learner.simulator.answers import DiskAnswers
 from active_learner.simulator.engine import HashBackend
+from active_learner.simulator.plots import Act
 from active_learner.simulator.store import SimulatedStore
 from active_learner.stores import rules
 from active_learner.stores.base import Stored
@@ -145,6 +147,20 @@ MUTANTS: dict[str, list[tuple[Any, str, Change]]] = {
     "questions about positions without end": [(Stages, "may_ask", always(True))],
 }
 """What is wrong in words -> what is replaced."""
+
+PROVOKED: dict[str, Act] = {
+    "a lower term is obeyed": drills.echo,
+    "questions about positions without end": drills.double_all,
+}
+"""Those that few runs bring to light, and whose drills do."""
+
+
+def seeds_for(name: str, first: int, most: int) -> list[int]:
+    """So many that may find a mutant out, from `first` on."""
+    act = PROVOKED.get(name)
+    seeds = range(first, first + most * len(drills.DRILLS))
+    fitting = [seed for seed in seeds if act is None or ((drill := drills.drill_of(seed)) and drill.act is act)]
+    return fitting[:most]
 
 
 @contextmanager
