@@ -58,6 +58,8 @@ class Holding:
 
     def want(self, ahead: int, gives: Iterable[str], at: float) -> None:
         self._gives.update(dict.fromkeys(gives))
+        for oldest in list(self._gives)[:-MOST_HELD]:
+            del self._gives[oldest]
         self._waits |= bool(self.ahead or ahead or self._gives)
         self.ahead, self._due = ahead, self._backoff.now(at)
 

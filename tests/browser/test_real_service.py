@@ -100,6 +100,19 @@ def decide(person: Visit, keys: str) -> None:
         person.saved()
 
 
+def undo_and_revise(person: Visit) -> None:
+    """The last answer, and one that an earlier process of the service took: 0 becomes 3, the last one 5."""
+    assert person.chips()[:5] == ["4", "3", "2", "1", "0"]
+    person.page.keyboard.press("Backspace")
+    person.saved()
+    decide(person, "5")
+    person.page.locator("#history [data-past]").nth(4).click()
+    person.press("3")
+    person.page.locator("#correcting").wait_for(state="hidden")
+    person.saved()
+    assert person.chips()[:5] == ["5", "3", "2", "1", "3"]
+
+
 @pytest.mark.timeout(300)
 def test_a_person_starts_hears_answers_and_sees_the_curve_rise_through_a_reload_and_a_kill(
     run: Run, person: Visit
@@ -128,6 +141,7 @@ def test_a_person_starts_hears_answers_and_sees_the_curve_rise_through_a_reload_
     run.shell.wait_for("Label here: ")
     person.saved()
     decide(person, "34")
+    undo_and_revise(person)
     for _ in range(1000):
         if watching.evaluate(POINTS) > points:
             break
@@ -135,7 +149,7 @@ def test_a_person_starts_hears_answers_and_sees_the_curve_rise_through_a_reload_
     assert watching.evaluate(POINTS) > points
     watching.close()
 
-    assert sorted(run.stored()) == sorted(int(key) for key in "4312501234")
+    assert sorted(run.stored()) == sorted(int(key) for key in "4312531235")
     code, seconds = run.shell.interrupt()
     assert code == 0
     assert seconds < 10

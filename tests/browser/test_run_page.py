@@ -73,3 +73,8 @@ def test_a_round_that_was_held_back_is_told_and_is_no_point(serve: Serve, visit:
     serving.say("round", {"line": line})
     person.page.get_by_text("Round 4 was held back: accuracy fell by 0.2").wait_for()
     assert len(rows(person)) == 4
+
+
+def test_how_much_people_agree_is_told_when_several_label_the_same(serve: Serve, visit: Open) -> None:
+    person = visit(serve(Desk(list(melodies()), status={**STATUS, "agreement": 0.714}, rounds=curve_of(2))), "/run")
+    person.page.get_by_text("people agree: 0.71 (Krippendorff's alpha)").wait_for()

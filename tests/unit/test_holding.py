@@ -118,6 +118,12 @@ class TestWhatItSays:
         labeler.holding.arrived("q")
         assert labeler.says() == lease(2, gives=("r",))
 
+    def test_while_nobody_hears_only_so_many_are_remembered_as_fit_the_wire(self, labeler: Labeler) -> None:
+        for first in range(0, 3 * MOST_HELD, MOST_HELD):
+            labeler.holding.want(2, [f"q{number}" for number in range(first, first + MOST_HELD)], labeler.at)
+        (said,) = labeler.meets_the_trainer()
+        assert said.gives == tuple(f"q{number}" for number in range(2 * MOST_HELD, 3 * MOST_HELD))
+
 
 class TestNobodyThere:
     def test_all_is_given_back_until_it_is_heard_and_then_nothing_is_said(self, labeler: Labeler) -> None:

@@ -24,6 +24,17 @@ async def posted(stage: Stage, browser: Browser, form: Any, status: str = "store
     return await posting
 
 
+def test_a_browser_whose_clock_is_ahead_answers_now(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        browser = await stage.entered()
+        await stage.asked(browser, "q")
+        posting = asyncio.create_task(browser.post(ANSWERS, stage.word("q", 4, at=9e10)))
+        assert (await stage.trainer.receive()).at == stage.wall
+        assert (await posting).code == 200
+
+    on_stage(scene, tmp_path)
+
+
 def test_an_answer_is_told_the_trainers_receipt(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         browser = await stage.entered()

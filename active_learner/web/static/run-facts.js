@@ -47,10 +47,12 @@ export function phasesOf(status) {
   const done = epochs ? Math.min(1, (Math.max(0, epoch - 1) + (batches ? batch / batches : 0)) / epochs) : 0;
   return [
     { on: COLLECTS.has(status.asking), name: "Collecting", of: `${number(pool)} of ${number(wanted)}`, part: wanted ? Math.min(1, pool / wanted) : 0, words: pool >= wanted ? "The pool is full; better candidates replace worse." : "The pool fills." },
-    { on: ASKS.has(status.asking), name: "Asking", of: plural(open, "open question"), part: open ? 1 : 0, words: status.text || (open ? "Waiting for answers." : "Nothing is asked.") },
+    { on: ASKS.has(status.asking), name: "Asking", of: plural(open, "open question"), part: open ? 1 : 0, words: [status.text || (open ? "Waiting for answers." : "Nothing is asked."), agreementOf(status)].filter(Boolean).join(" · ") },
     { on: trains, name: trains ? `Training v${number((status.model_version ?? 0) + 1)}` : "Training", of: trains ? `epoch ${epoch} of ${epochs}` : "idle", part: trains ? done : 0, words: trains ? `Batch ${batch} of ${batches}, step ${number(status.step ?? 0)}${isNumber(status.loss) ? `, loss ${status.loss.toFixed(3)}` : ""}` : `Model v${number(Math.max(0, status.model_version ?? 0))}, step ${number(status.step ?? 0)}` },
   ];
 }
+
+const agreementOf = ({ agreement }) => (isNumber(agreement) ? `people agree: ${agreement.toFixed(2)} (Krippendorff's alpha)` : "");
 
 // [{ name, rate, values }]: labels a minute and minute by minute of each person at this service; of all together, when others label elsewhere too.
 export function peopleOf(status, lines = []) {
