@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -155,13 +155,14 @@ def test_the_questions_of_a_page_whose_browser_died_go_to_others_within_seconds(
     with_a_broker(tmp_path, scene)
 
 
-def open_stream(client: Client, query: str = "") -> HTTPConnection:
+def open_stream(client: Client, query: str = "") -> HTTPResponse:
+    """Closing it closes the connection, which is its own."""
     connection = HTTPConnection(client.place.removeprefix("http://"), timeout=30)
     connection.request("GET", f"/api/v1/events{query}", headers={"Authorization": f"Bearer {client.token}"})
     response = connection.getresponse()
     assert response.status == 200
     assert response.readline() == b"retry: 500\n"
-    return connection
+    return response
 
 
 def test_row_43_a_port_in_use_is_told_by_name(tmp_path: Path) -> None:
