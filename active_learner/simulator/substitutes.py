@@ -153,7 +153,7 @@ STANDINS: dict[tuple[str, str], Any] = {
     ("active_learner.peer", "decode_message"): decode_message,
     ("active_learner.core.membership", "decode_message"): decode_message,
     ("active_learner.peer", "encode"): encode,
-    ("active_learner.core.membership", "encode"): encode,
+    ("active_learner.core.telling", "encode"): encode,
     ("active_learner.peer", "random"): _random,
     ("active_learner.services.broker", "secrets"): _secrets,
     ("active_learner.services.asking_shell", "time"): _time,
