@@ -113,8 +113,8 @@ class Simulator(Proof):
     unit = "seeds"
     short = 200
     long = 20_000
-    chunk = 1_000
-    """In each the mutants are tried once: twenty times in the long form."""
+    chunk = 500
+    """In each the mutants are tried once: forty times in the long form."""
     timeout_s = 900.0
 
     def run(self, units: int, seed: int, say: Say) -> Tally:
