@@ -78,6 +78,7 @@ class AskingShell:
         self._tick_is_due = False
         self._names: dict[int, str] = {}
         self._turns = Turns[_Said](ANSWERS_EACH, ANSWERS_WAITING)
+        self._waiting: set[tuple[str, Answer]] = set()
         self._is_recording = False
         self.counters: Counter[str] = Counter()
         """Answers by what became of them."""
@@ -127,7 +128,16 @@ class AskingShell:
     def answer_heard(self, answer: Answer, labeler: str, reply: Callable[[Message], object]) -> None:
         """Commit, then say so, when it is its sender's turn. One that finds no place is left: without a receipt it is said
         again. `labeler`: the peer that said it; what stands before a dot is its key, so that many names have one turn."""
-        if self._turns.add(labeler.partition(".")[0], _Said(answer, labeler, reply)) is not None:
+        if (
+            labeler,
+            answer,
+        ) in self._waiting:  # said again while it waits: its turn would be spent on the same once more
+            self.counters["answers.waiting_already"] += 1
+            return
+        self._waiting.add((labeler, answer))
+        left = self._turns.add(labeler.partition(".")[0], _Said(answer, labeler, reply))
+        if left is not None:
+            self._waiting.discard((left.labeler, left.answer))
             self.counters["answers.deferred"] += 1
         if not self._is_recording:
             self._is_recording = True
@@ -136,6 +146,7 @@ class AskingShell:
     async def _record_all(self) -> None:
         """One at a time: what else the store has to do (questions, plans) waits for one answer at most."""
         while (said := self._turns.take()) is not None:
+            self._waiting.discard((said.labeler, said.answer))
             await self._record(said)
         self._is_recording = False
 
@@ -151,6 +162,7 @@ class AskingShell:
 
     def leave_answers(self) -> None:
         """Of a stop: what is not begun gets no receipt, and is said to the next trainer."""
+        self._waiting.clear()
         self.counters["answers.deferred"] += self._turns.clear()
 
     # --- commands

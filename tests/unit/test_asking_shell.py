@@ -146,3 +146,16 @@ def test_a_question_is_committed_before_anybody_may_have_it() -> None:
             await opened.wait()
 
     asyncio.run(main())
+
+
+def test_an_answer_that_is_said_again_while_it_waits_takes_one_turn() -> None:
+    machine = AskingMachine(AskingRules(4, 1, initial_labels=1), Pool(4, 3), name="t", at=0.0)
+    outside = Surroundings(print, print, lambda work: work.close(), print)  # type: ignore[attr-defined]
+    shell = AskingShell(
+        machine, SPEC, 0, GatedBook(), {}, ("evolution", "user", "control"), outside=outside, on_round=print
+    )
+    one, other = (Answer(name, "q", "ann", 0, Action.ANSWER, 1, 5.0) for name in ("a", "b"))
+    for answer in (one, one, other, one, other):
+        shell.answer_heard(answer, "labeler-1", print)
+    assert len(shell._turns) == 2
+    assert shell.counters == {"answers.waiting_already": 3}
