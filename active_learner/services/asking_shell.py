@@ -128,10 +128,7 @@ class AskingShell:
     def answer_heard(self, answer: Answer, labeler: str, reply: Callable[[Message], object]) -> None:
         """Commit, then say so, when it is its sender's turn. One that finds no place is left: without a receipt it is said
         again. `labeler`: the peer that said it; what stands before a dot is its key, so that many names have one turn."""
-        if (
-            labeler,
-            answer,
-        ) in self._waiting:  # said again while it waits: its turn would be spent on the same once more
+        if (labeler, answer) in self._waiting:  # a second turn would be spent on the same
             self.counters["answers.waiting_already"] += 1
             return
         self._waiting.add((labeler, answer))

@@ -49,8 +49,8 @@ class Desk:
         clock: Callable[[], float],
         ahead: int = AHEAD,
     ) -> None:
-        """`ahead`: questions that are to be held at first. `show`: does the commands that concern the annotator. `kept`: where answers are kept until the trainer has them, closed
-        by `close`. None: in memory alone."""
+        """`ahead`: questions that are to be held at first. `show`: does the commands that concern the annotator. `kept`: where
+        answers are kept until the trainer has them, closed by `close`. None: in memory alone."""
         before = () if kept is None else kept.all()
         self.machine = Answering(annotator, jitter=jitter, keeps=kept is not None, kept=before, ahead=ahead)
         self.drained = asyncio.Event()

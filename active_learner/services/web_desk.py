@@ -196,9 +196,9 @@ class WebDesk:
             return told
         self._told[word.id] = told
         self._trim()
-        wall = (
-            self._wall() if word.at is None else min(word.at, self._wall())
-        )  # no clock of a browser is ahead of this one
+        wall = self._wall()
+        if word.at is not None:
+            wall = min(word.at, wall)  # no clock of a browser is ahead of this one
         said = (word.question, word.action, word.value, word.id, wall, self._clock(), 0, word.circumstances)
         self.desk.handle(Replied(*said))
         return told
