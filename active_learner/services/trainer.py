@@ -303,6 +303,7 @@ class Trainer(Service):
     def _end(self, why: str) -> None:
         sys.stdout.write(result_line(self._results, why) + "\n")
         sys.stdout.flush()
+        self._report(_now())  # whoever watches sees how it ended, however fast it was
         self._peer.send(self._parts.config.rooms.control, Control("labeler", "ended"))
         self.finish(0)
 
@@ -312,8 +313,11 @@ class Trainer(Service):
         self._training.handle(training_events.Tick(at))
         self._asking.look_at_clock(at)
         if at >= self._reported_at + self._parts.config.trainer.status_interval_s and self._board.changed():
-            self._reported_at = at
-            self._peer.send(self._parts.config.rooms.control, self._board.report("", at, self._ears.all_counters()))
+            self._report(at)
+
+    def _report(self, at: float) -> None:
+        self._reported_at = at
+        self._peer.send(self._parts.config.rooms.control, self._board.report("", at, self._ears.all_counters()))
 
     def _note(self, level: str, text: str) -> None:
         self._log_number += 1

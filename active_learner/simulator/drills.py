@@ -152,7 +152,7 @@ def _work_long(fate: Fate, process: Process, random: Random, seconds: tuple[floa
         fate.later(8.0, lambda: setattr(loop, "seconds_of", before))
 
 
-def _die_unheard(fate: Fate, process: Process, random: Random) -> None:
+def die_unheard(fate: Fate, process: Process, random: Random) -> None:
     """It dies with an answer on its disk; the next one is told to stop while that is under way and others are asked."""
     if process.loop is not None:
         process.loop.dies_after = random.randrange(2, 12)
@@ -217,7 +217,7 @@ def _miscount(fate: Fate, process: Process, random: Random) -> None:
     fate.later(random.uniform(0.5, 3.0), process.kill)
 
 
-def _stutter(fate: Fate, process: Process, random: Random) -> None:
+def stutter(fate: Fate, process: Process, random: Random) -> None:
     """Everything is heard twice, and a step can be applied but nothing can be predicted after it."""
     fate.blow(2.0, Weather(duplicate=0.9))
     fate.await_row(("EvaluationMachine", "step"), lambda stage: _sicken("forward")(fate, stage, random))
@@ -255,9 +255,16 @@ def _forget_closing(fate: Fate, process: Process, random: Random) -> None:
 
 def echo(fate: Fate, process: Process, random: Random) -> None:
     """What is said now is heard once more, seconds later; by the next trainer's stages, perhaps."""
-    fate.blow(random.uniform(0.2, 1.0), ECHO)
     if random.random() < 0.6:
-        fate.strike_later(random.uniform(0.05, 0.6), fate.world.processes["trainer"].kill)
+        echo_to_the_next(fate, process, random)
+    else:
+        fate.blow(random.uniform(0.2, 1.0), ECHO)
+
+
+def echo_to_the_next(fate: Fate, process: Process, random: Random) -> None:
+    """What is said to the stages of the next trainer begins with what this one said last."""
+    fate.blow(random.uniform(0.2, 1.0), ECHO)
+    fate.strike_later(random.uniform(0.05, 0.6), fate.world.processes["trainer"].kill)
 
 
 def _take_over(fate: Fate, process: Process, random: Random) -> None:
@@ -311,6 +318,16 @@ def _skip_often(fate: Fate, random: Random) -> None:
     fate.temper.skip = 0.7
 
 
+def be_clumsy(fate: Fate, random: Random) -> None:
+    """People press keys that are no labels."""
+    fate.temper.wrong_key = 0.3
+
+
+def waver(fate: Fate, random: Random) -> None:
+    """People take back half of what they say."""
+    fate.temper.undo, fate.temper.skip = 0.6, 0.0
+
+
 def _chat_often(fate: Fate, random: Random) -> None:
     for number in range(3):
         fate.strike_later(4.0 + 20.0 * number, lambda: fate.do("chatterbox"))
@@ -319,16 +336,16 @@ def _chat_often(fate: Fate, random: Random) -> None:
 DRILLS = (
     Drill(("Answering", "reply_open"), plots.go_home),
     Drill(("Answering", "reply_open"), plots.leave_desk, _small_outbox),
-    Drill(("Answering", "reply_open"), _die_unheard),
+    Drill(("Answering", "reply_open"), die_unheard),
     Drill(("Answering", "reply_open"), _clog_outbox),
     Drill(("Answering", "left"), _leave_chair, begin=_dismiss_often),
     Drill(("AskingMachine", "pool full"), _choose_long, _impatient, chance=1.0),
     Drill(("AskingMachine", "questions stored"), _regret, _few_labels, chance=1.0, busy_s=40.0),
-    Drill(("AskingMachine", "round over"), plots.be_alone),
+    Drill(("AskingMachine", "round over"), plots.be_alone, begin=waver),
     Drill(("EvaluationMachine", "forward"), _sicken("forward"), _stormy),
     Drill(("EvaluationMachine", "forward"), _refuse_late),
     Drill(("EvaluationMachine", "forward"), _miscount, _chain),
-    Drill(("EvaluationMachine", "forward"), _stutter, _one_stage),
+    Drill(("EvaluationMachine", "forward"), stutter, _one_stage),
     Drill(("EvaluationMachine", "gradient"), _sicken("apply"), _stormy),
     Drill(("EvaluationMachine", "gradient"), _lose_a_step, _chain),
     Drill(("EvaluationMachine", "step"), _sicken("apply"), _one_stage),
@@ -353,9 +370,9 @@ DRILLS = (
         rest_s=(25.0, 30.0),
         busy_s=60.0,
     ),
-    Drill(("TrainingMachine", "prediction"), plots.outrun),
+    Drill(("TrainingMachine", "prediction"), plots.outrun, begin=be_clumsy),
     Drill(("EvaluationMachine", "gradient"), double_all, _long_chain, chance=0.3, busy_s=60.0),
-    Drill(("TrainingMachine", "prediction"), echo),
+    Drill(("TrainingMachine", "prediction"), echo_to_the_next, chance=0.8),
     Drill(("TrainingMachine", "prediction"), _take_over),
     Drill(("TrainingMachine", "stage joined"), plots.think_again),
     Drill(("TrainingMachine", "stage joined"), echo),

@@ -21,7 +21,7 @@ from tests.proofs.simulator_mutants import MUTANTS, mutated, seeds_for
 PROCESSES = 2
 TWICE_OF = 20
 """One seed of so many is run a second time, in a process whose sets are in another order: it must be the same run."""
-MUTANT_SEEDS = 20
+MUTANT_SEEDS = 40
 """A mutant must be caught by one of so many."""
 
 MACHINES: tuple[type[Machine], ...] = (  # type: ignore[type-arg]

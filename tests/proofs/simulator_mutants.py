@@ -21,7 +21,6 @@ from active_learner.services.label_book import LabelBook, Outcome
 from active_learner.simulator import drills
 from active_learner.simulator.answers import DiskAnswers
 from active_learner.simulator.engine import HashBackend
-from active_learner.simulator.plots import Act
 from active_learner.simulator.store import SimulatedStore
 from active_learner.stores import rules
 from active_learner.stores.base import Stored
@@ -148,19 +147,27 @@ MUTANTS: dict[str, list[tuple[Any, str, Change]]] = {
 }
 """What is wrong in words -> what is replaced."""
 
-PROVOKED: dict[str, Act] = {
-    "a lower term is obeyed": drills.echo,
+PROVOKED: dict[str, Callable[..., None]] = {
+    "any number is a label": drills.be_clumsy,
+    "an undone answer is always in the pool": drills.waver,
+    "the outbox is forgotten by a restart": drills.die_unheard,
+    "a batch is skipped when it is said again": drills.stutter,
+    "a lower term is obeyed": drills.echo_to_the_next,
     "questions about positions without end": drills.double_all,
 }
-"""Those that few runs bring to light, and whose drills do."""
+"""Those that few runs bring to light, and what their drills do or begin with."""
 
 
 def seeds_for(name: str, first: int, most: int) -> list[int]:
     """So many that may find a mutant out, from `first` on."""
-    act = PROVOKED.get(name)
-    seeds = range(first, first + most * len(drills.DRILLS))
-    fitting = [seed for seed in seeds if act is None or ((drill := drills.drill_of(seed)) and drill.act is act)]
-    return fitting[:most]
+    wanted = PROVOKED.get(name)
+    seeds = range(first, first + 2 * most * len(drills.DRILLS))
+    return [seed for seed in seeds if wanted is None or _provokes(seed, wanted)][:most]
+
+
+def _provokes(seed: int, wanted: Callable[..., None]) -> bool:
+    drill = drills.drill_of(seed)
+    return drill is not None and wanted in (drill.act, drill.begin)
 
 
 @contextmanager
