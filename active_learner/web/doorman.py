@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from active_learner.core.flood import Bucket
-from active_learner.web.accounts import Accounts, csrf_of, digest
+from active_learner.web.accounts import Accounts, csrf_of, digest, new_secret
 from active_learner.web.problems import Problem
 
 RATE, BURST = 50.0, 100.0
@@ -54,7 +54,7 @@ class Doorman:
         self.accounts, self.cookie, self.default = accounts, cookie, default
         self._hosts, self._by_address, self._clock = frozenset(hosts), by_address, clock
         self._token, self._login = digest(token) if token else "", login
-        self._open_csrf = csrf_of(OPEN + token)
+        self._open_csrf = new_secret()
         self._rates: OrderedDict[str, Bucket] = OrderedDict()
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
 

@@ -155,6 +155,18 @@ def test_a_token_of_an_earlier_start_is_renewed(serve: Serve, visit: Open) -> No
     assert sent(serving.desk) == [3]
 
 
+def test_a_page_knows_the_token_of_a_service_that_was_started_again(serve: Serve, visit: Open) -> None:
+    """And so gives its questions back when it is closed, also if nothing was answered since."""
+    serving = serve()
+    person = visit(serving).start()
+    person.expected = LOST
+    person.say("activeLearner.service.csrf = 'of an earlier start'")
+    serving.stop()
+    person.way("away")
+    serving.start()
+    person.until("activeLearner.service.csrf === 'csrf-anna'")
+
+
 def test_the_end_told_as_a_refusal_ends_the_page_too(serve: Serve, visit: Open) -> None:
     serving = serve()
     person = visit(serving).start()

@@ -232,6 +232,19 @@ def test_without_login_everybody_of_this_machine_is_the_one_annotator_but_no_pag
     on_stage(scene, tmp_path, login=False)
 
 
+def test_without_login_no_start_has_the_csrf_token_of_another(tmp_path: Path) -> None:
+    """Who knows it from an installation of their own cannot use it at this one."""
+    told: list[str] = []
+
+    async def scene(stage: Stage) -> None:
+        told.append((await stage.browser().get("/api/v1/me")).form["csrf"])
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        on_stage(scene, tmp_path / name, login=False)
+    assert len(set(told)) == 2
+
+
 def test_a_session_that_was_left_is_not_let_in(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         browser = await stage.entered()

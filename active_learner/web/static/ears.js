@@ -127,11 +127,15 @@ export class Ears {
 
   async #renew() {
     this.#renewed = true;
-    const { body } = await this.page.service.get("/me").catch(() => ({ body: {} }));
-    if (!body.csrf) return;
-    this.page.service.csrf = body.csrf;
-    await this.page.outbox.retryNow();
+    if (await this.#token()) await this.page.outbox.retryNow();
     this.#renewed = false;
+  }
+
+  // True: the service has said the one of today.
+  async #token() {
+    const { body } = await this.page.service.get("/me").catch(() => ({ body: {} }));
+    if (body.csrf) this.page.service.csrf = body.csrf;
+    return Boolean(body.csrf);
   }
 
   // --- the service
@@ -140,7 +144,7 @@ export class Ears {
   async catchUp() {
     const { service, outbox, desk } = this.page;
     const status = service.get("/status").then(({ body }) => this.page.heard(body), () => undefined);
-    await Promise.all([outbox.retryNow(), desk.fill(), this.#history(), status]);
+    await Promise.all([this.#token(), outbox.retryNow(), desk.fill(), this.#history(), status]);
     this.page.paintSigns();
   }
 
