@@ -63,7 +63,7 @@ class EvaluationMachine(Machine[Event, Command]):
         ("*", "not for us"): "_ignore",
         ("*", "not theirs to say"): "_count_unheeded",
         ("*", "stale term"): "_refuse_term",
-        ("*", "repeat at work"): "_ignore",
+        ("*", "repeat at work"): "_await_answer",
         ("*", "comes later"): "_let_wait",
         ("*", "too many"): "_drop",
         ("*", "new run"): "_adopt_run",
@@ -221,8 +221,7 @@ class EvaluationMachine(Machine[Event, Command]):
         return [self._refusal(heard, event.code, event.text, step=self.applied + 1), *self._resume()]
 
     def _repeat_forward(self, _: Heard) -> list[Command]:
-        assert self.said.forward is not None
-        return [self.said.forward]
+        return [*self.said.again(self.said.forward)]
 
     def _apply(self, event: Heard) -> list[Command]:
         message = event.message
@@ -252,8 +251,7 @@ class EvaluationMachine(Machine[Event, Command]):
         return [refusal, *self._resume()]
 
     def _repeat_applied(self, _: Heard) -> list[Command]:
-        assert self.said.applied is not None
-        return [self.said.applied]
+        return [*self.said.again(self.said.applied)]
 
     # --- checkpoints in the middle of a round
 
@@ -276,7 +274,7 @@ class EvaluationMachine(Machine[Event, Command]):
         self._is_writing = False
         self.failed_checkpoints += 1
         text = f"no checkpoint of step {event.step}: {event.text}; {self.failed_checkpoints} such failures so far"
-        return [Note("warning", text)] if _is_told(self.failed_checkpoints) else []
+        return [Note("warning", text)] if words.is_told(self.failed_checkpoints) else []
 
     # --- validation
 
@@ -315,8 +313,7 @@ class EvaluationMachine(Machine[Event, Command]):
         return [self.said.promoted, *self._resume()]
 
     def _repeat_promoted(self, _: Heard) -> list[Command]:
-        assert self.said.promoted is not None
-        return [self.said.promoted]
+        return [*self.said.again(self.said.promoted)]
 
     def _refuse_promotion(self, event: Impossible) -> list[Command]:
         message = self._worked().message
@@ -348,12 +345,20 @@ class EvaluationMachine(Machine[Event, Command]):
     def _ignore(self, event: Heard) -> list[Command]:
         return []
 
+    def _await_answer(self, _: Heard) -> list[Command]:
+        return [*self.said.again(None)]
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait for the engine."""
+        return len(self._waiting)
+
     def _count_unheeded(self, event: Heard) -> list[Command]:
         self.unheeded += 1
         kind = type(event.message).__name__.upper()
         who = f"{event.name or 'somebody unknown'} (role {event.role or 'unknown'})"
         text = f"{kind} of {who} is not theirs to say and counts for nothing; {self.unheeded} such messages so far"
-        return [Note("warning", text)] if _is_told(self.unheeded) else []
+        return [Note("warning", text)] if words.is_told(self.unheeded) else []
 
     def _drop(self, _: Heard) -> list[Command]:
         self.dropped += 1
@@ -392,8 +397,3 @@ class EvaluationMachine(Machine[Event, Command]):
         """To the trainer; `to`: who said something in the name of another run or term."""
         refused = words.refusal(self.place.role, event.message, code, text, step)
         return Say(f"@{to or self._trainer}", refused)
-
-
-def _is_told(count: int) -> bool:
-    """At 1, 2, 4, 8, ...: what happens again and again does not fill the log."""
-    return count & (count - 1) == 0

@@ -35,6 +35,13 @@ class Said:
     promoted: Say | None = None
     promote: Promote | None = None
     """To which `promoted` was the answer."""
+    repeats: int = 0
+    """Messages that asked for what was done, or under way, already."""
+
+    def again(self, say: Say | None) -> list[Say]:
+        """What was said to the first is said to a repeat; None: its answer is still to come."""
+        self.repeats += 1
+        return [] if say is None else [say]
 
     def forget(self) -> None:
         self.forward = self.applied = self.promoted = self.promote = None

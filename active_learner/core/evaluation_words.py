@@ -101,3 +101,8 @@ def identity(message: Message) -> tuple[object, ...]:
     """Two messages of the same identity ask for the same thing."""
     names = ("term", "step", "ticket", "run", "round", "weights_of")
     return (type(message), *(getattr(message, name, None) for name in names))
+
+
+def is_told(count: int) -> bool:
+    """At 1, 2, 4, 8, ...: what happens again and again does not fill the log."""
+    return count & (count - 1) == 0

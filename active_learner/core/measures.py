@@ -53,6 +53,10 @@ MEASURES: dict[str, Measure] = {
     "events": Measure(Kind.COUNTER, "Counted, and not in this table", ("event",)),
     "peers": Measure(Kind.GAUGE, "Sessions on the broker"),
     "rooms": Measure(Kind.GAUGE, "Rooms on the broker"),
+    "queue_messages": Measure(
+        Kind.GAUGE, "What waits: for members (broker), for the store (trainer), for the network (evaluator)", ("of",)
+    ),
+    "queue_bytes": Measure(Kind.GAUGE, "Bytes that wait in the broker for all its members"),
     "backlog_messages": Measure(Kind.GAUGE, "Messages that wait in the broker for a slow member", ("peer",)),
     "backlog_bytes": Measure(Kind.GAUGE, "Bytes that wait in the broker for a slow member", ("peer",)),
     "member_shed": Measure(Kind.GAUGE, "Messages shed for a member since it came", ("peer",)),
@@ -109,6 +113,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "stale_messages": ("duplicates", "training"),
     "stray_scores": ("duplicates", "scores"),
     "repeated_receipts": ("duplicates", "receipts"),
+    "repeated_work": ("duplicates", "work"),
     "wrong_role": ("refused", "wrong_role"),
     "unhandled": ("refused", "unhandled"),
     "bad_input": ("refused", "bad_input"),
@@ -127,6 +132,9 @@ COUNTED: dict[str, tuple[str, ...]] = {
 "webhooks.OUTCOME" have their label in the name."""
 
 STEMS = frozenset({"refused", "shed", "answers", "webhooks"})
+
+OF_PEERS = ("bad_frames", "gaps", "not_connected", "outbox_full", "re-sent", "sessions_lost")
+"""Counted by every process that is a peer."""
 
 
 class Histogram:
@@ -166,9 +174,10 @@ def gauge(measure: str, value: float | None, *labels: str) -> Iterator[Reading]:
         yield Reading(measure, labels, float(value))
 
 
-def counted(counters: Mapping[str, int]) -> Iterator[Reading]:
-    """What a service counted, by the table."""
-    for name, number in sorted(counters.items()):
+def counted(counters: Mapping[str, int], *may: str) -> Iterator[Reading]:
+    """What a service counted, by the table. `may`: counters that are shown at 0 before it has: what is missing cannot be told
+    from what is not counted, and the first of a kind would not show as a change."""
+    for name, number in sorted({**dict.fromkeys(may, 0), **counters}.items()):
         measure, *labels = _placed(name)
         yield Reading(measure, tuple(labels), float(number))
 

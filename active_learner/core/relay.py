@@ -142,6 +142,11 @@ class Relay:
     def counters(self) -> dict[str, int]:
         return dict(self.membership.counters)
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Messages and bytes in all queues."""
+        return sum(len(one.messages) for one in self.backlogs.values()), self._total_bytes
+
     def received(self, connection: bytes, frames: Frames, at: float, key: str = "") -> None:
         """`key`: the public key that the connection has proven; empty on a broker without keys."""
         self._at = at

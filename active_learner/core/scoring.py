@@ -39,7 +39,7 @@ class ScoringMachine(Machine[ScoringEvent, ScoringCommand]):
         ("open", "not for us"): "_ignore",
         ("open", "candidates"): "_score",
         ("open", "passing"): "_score_passing",
-        ("open", "known"): "_ignore",
+        ("open", "known"): "_count_repeat",
         ("open", "too many"): "_drop",
         ("open", "scored"): "_answer",
         ("open", "inferred"): "_pass_on",
@@ -51,6 +51,8 @@ class ScoringMachine(Machine[ScoringEvent, ScoringCommand]):
         self.place = place
         self.dropped = 0
         """Batches dropped because too many were under way."""
+        self.repeats = 0
+        """Batches that came again while they were under way."""
         self.under_way: dict[str, str] = {}
         """Ticket -> name of the sender."""
 
@@ -75,6 +77,10 @@ class ScoringMachine(Machine[ScoringEvent, ScoringCommand]):
         return is_score and is_ours and event.role == self.place.before
 
     def _ignore(self, _: Heard) -> list[ScoringCommand]:
+        return []
+
+    def _count_repeat(self, _: Heard) -> list[ScoringCommand]:
+        self.repeats += 1
         return []
 
     def _drop(self, _: Heard) -> list[ScoringCommand]:

@@ -157,6 +157,11 @@ class AskingShell:
             stored = (outcome.event, outcome.status, outcome.labeled, outcome.features)
             self.handle(told.AnswerStored(*stored, _now()))
 
+    @property
+    def answers_waiting(self) -> int:
+        """Those that the store has not begun with."""
+        return len(self._turns)
+
     def leave_answers(self) -> None:
         """Of a stop: what is not begun gets no receipt, and is said to the next trainer."""
         self._waiting.clear()

@@ -15,7 +15,7 @@ from active_learner.bounds import bound_memory
 from active_learner.core.admission import Limits
 from active_learner.core.measures import Reading, counted, gauge
 from active_learner.core.membership import QUIET_S, Membership
-from active_learner.core.relay import TOTAL_FACTOR, Relay
+from active_learner.core.relay import NAMES, TOTAL_FACTOR, Relay
 from active_learner.crash_points import reach
 from active_learner.errors import ConfigError
 from active_learner.security.reach import is_public
@@ -41,6 +41,30 @@ MEMORY_BYTES = 768 * 1024 * 1024
 a message of many parts before we see it, and bounds their number by nothing."""
 
 HELLO = bytes([Hello.KIND])
+
+LOSSES = (
+    "lost",
+    "undelivered",
+    "evicted",
+    "cut_off",
+    "flooded",
+    "ignored",
+    *(f"shed.{name}" for name in NAMES.values()),
+)
+REFUSES = (
+    "malformed",
+    "limit",
+    "version",
+    "bad_room",
+    "not_member",
+    "forbidden",
+    "flood",
+    "name_taken",
+    "role_taken",
+    "key",
+)
+"""Of a REFUSED, its code; and who has no right key gets no word at all."""
+COUNTERS = ("relayed", "unknown", *LOSSES, *(f"refused.{reason}" for reason in REFUSES))
 
 LOG = logging.getLogger(__name__)
 
@@ -102,9 +126,12 @@ class Broker(Service):
     def readings(self) -> Iterator[Reading]:
         membership = self.relay.membership
         sessions = membership.sessions.values()
-        yield from counted(self.relay.counters)
+        yield from counted(self.relay.counters, *COUNTERS)
         yield from gauge("peers", len(sessions))
         yield from gauge("rooms", len({room for session in sessions for room in session.rooms}))
+        messages, size_bytes = self.relay.waiting
+        yield from gauge("queue_messages", messages, "members")
+        yield from gauge("queue_bytes", size_bytes)
         for connection, backlog in self.relay.backlogs.items():
             yield from gauge("backlog_messages", len(backlog.messages), membership.who(connection))
             yield from gauge("backlog_bytes", backlog.size_bytes, membership.who(connection))

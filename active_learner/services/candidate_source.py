@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from active_learner.core.measures import Reading, counted, gauge
+from active_learner.core.measures import OF_PEERS, Reading, counted, gauge
 from active_learner.core.proposing import Proposing
 from active_learner.core.proposing_events import (
     EVALUATOR,
@@ -121,7 +121,7 @@ class CandidateSource(Service):
         await self._peer.close()
 
     def readings(self) -> Iterator[Reading]:
-        yield from counted(self._peer.counters)
+        yield from counted(self._peer.counters, *OF_PEERS)
         yield from counted({OWN_NAMES.get(name, name): number for name, number in self.counters.items()})
         yield from gauge("outbox_messages", self.machine.unfinished)
 

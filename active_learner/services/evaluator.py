@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from active_learner.core import evaluation_events as told
 from active_learner.core.checkpointing import CheckpointRule
 from active_learner.core.evaluation import EvaluationMachine
 from active_learner.core.evaluation_events import Heard, Place
-from active_learner.core.measures import Reading, counted, gauge
+from active_learner.core.measures import OF_PEERS, Reading, counted, gauge
 from active_learner.core.scoring import ScoringMachine
 from active_learner.crash_points import reach
 from active_learner.peer import Peer, Received
@@ -31,12 +31,15 @@ from active_learner.services.shell import Service, meet
 from active_learner.services.tally import tally_line
 from protocol.errors import LocalProtocolError, RefusalCode
 from protocol.limits import shortened
-from protocol.messages import Candidates, Forward, LogLine, Message, Status, StatusRequest
+from protocol.messages import Candidates, Forward, LogLine, Message, Status, StatusRequest, StepRefused
 
 log = logging.getLogger(__name__)
 
 CHUNK_ROWS = 256
 """Candidates scored in one piece, so that a step waits for no more. Fixed: other sizes could change a score's last bits."""
+
+REFUSES = tuple(f"refused.{code}" for code in ("shape", "not_finite", "stale_term", "wrong_run", "failed"))
+"""Counters of STEP_REFUSED, by what for."""
 
 LONGEST_TEXT_BYTES = 4096
 """Of an error of a network, which may be of any length: a page, and room for what is said around it."""
@@ -70,6 +73,7 @@ class Evaluator(Service):
         self._events: deque[tuple[Any, Any]] = deque()
         self._is_feeding = False
         self._notes = 0
+        self._refused: Counter[str] = Counter()
         checkpoints.open_newest(backend, lambda text: log.error("%s", text))
         self.machine = EvaluationMachine(
             place,
@@ -118,13 +122,17 @@ class Evaluator(Service):
 
     def counters(self) -> dict[str, int]:
         """What was absorbed, refused or lost; of the peer, too."""
-        machine = self.machine
+        machine, scoring = self.machine, self.scoring
         own = {"checkpoints": machine.checkpoints, "failed_checkpoints": machine.failed_checkpoints}
-        own |= {"wrong_role": machine.unheeded, "too_many": machine.dropped + self.scoring.dropped}
-        return {**own, **self._peer.counters}
+        own |= {"wrong_role": machine.unheeded, "too_many": machine.dropped + scoring.dropped}
+        own |= {"repeated_work": machine.said.repeats + scoring.repeats}
+        counters = Counter({**own, **self._peer.counters})
+        counters.update(self._refused)
+        return dict(counters)
 
     def readings(self) -> Iterator[Reading]:
-        yield from counted(self.counters())
+        yield from counted(self.counters(), *REFUSES, *OF_PEERS)
+        yield from gauge("queue_messages", self.machine.waiting + len(self.scoring.under_way), "work")
         yield from gauge("step", self.machine.applied)
         yield from gauge("model_version", self.machine.model_version)
         newest = self._checkpoints.newest()
@@ -156,13 +164,20 @@ class Evaluator(Service):
         try:
             while self._events:
                 feeding, present = self._events.popleft()
-                for command in feeding.handle(present):
+                commands = feeding.handle(present)
+                self._count_refusals(commands)
+                for command in commands:
                     self._does[type(command)](command)
         except Exception as error:  # a row that is missing, or a bug: the checkpoint is good, the state is not
             self._events.clear()
             self.fail(error)
         finally:
             self._is_feeding = False
+
+    def _count_refusals(self, commands: Sequence[Any]) -> None:
+        """One that is said to two is one."""
+        said = (command.message for command in commands if isinstance(command, told.Say))
+        self._refused.update({f"refused.{one.code}" for one in said if isinstance(one, StepRefused)})
 
     def _say(self, room: str, message: Message) -> None:
         try:

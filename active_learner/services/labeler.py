@@ -25,7 +25,7 @@ from active_learner.core.answering_events import (
     Unkept,
     Withdraw,
 )
-from active_learner.core.measures import Reading, counted, gauge
+from active_learner.core.measures import OF_PEERS, Reading, counted, gauge
 from active_learner.crash_points import reach
 from active_learner.durable.kept_answers import KeptAnswers
 from active_learner.oracles.base import Oracle, Reply
@@ -121,7 +121,7 @@ class Labeler(Service):
         return self._desk.machine
 
     def readings(self) -> Iterator[Reading]:
-        yield from counted({**self._peer.counters, **self.counters})
+        yield from counted({**self._peer.counters, **self.counters}, *OF_PEERS)
         yield from gauge("outbox_messages", len(self.machine.unsent))
         yield from gauge("open_questions", self.machine.waiting)
 

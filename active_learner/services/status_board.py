@@ -6,11 +6,18 @@ from collections.abc import Iterator
 
 from active_learner.core.asking_base import AskingBase
 from active_learner.core.leasing import Leasing
-from active_learner.core.measures import Reading, counted, gauge
+from active_learner.core.measures import OF_PEERS, Reading, counted, gauge
 from active_learner.core.records import RoundResult
 from active_learner.core.training import TrainingMachine
 from protocol.limits import MAX_ELEMENTS
 from protocol.messages import Member, PeerAge, StatusReport
+
+COUNTERS = (
+    *(f"answers.{status}" for status in ("stored", "duplicate", "conflict", "late", "surplus", "unknown_question")),
+    *(f"answers.{status}" for status in ("bad_value", "storage_full", "deferred", "quarantined")),
+    *("wrong_role", "unhandled", "dead_letters", *OF_PEERS),
+)
+"""Shown from the start."""
 
 PEERS_SHOWN = 256
 """A broker has no more sessions by default; the protocol takes 1,024."""
@@ -116,7 +123,7 @@ class StatusBoard:
     def readings(self, counters: dict[str, int]) -> Iterator[Reading]:
         """The same as numbers, for the metrics port."""
         asking, training, last = self._asking, self._training, self.last
-        yield from counted(self._counters(counters))
+        yield from counted(self._counters(counters), *COUNTERS)
         yield from gauge("pool_samples", len(asking.pool))
         yield from gauge("unscored_batches", asking.intake.waiting)
         yield from gauge("open_questions", len(asking.unanswered()))

@@ -17,7 +17,7 @@ from active_learner.config.schema import Config
 from active_learner.core import asking_events, training_events
 from active_learner.core.asking_base import AskingBase
 from active_learner.core.leasing import Leasing
-from active_learner.core.measures import Reading
+from active_learner.core.measures import Reading, gauge
 from active_learner.core.pool import Pool
 from active_learner.core.promotion import Gate
 from active_learner.core.records import RoundResult, SampleSpec
@@ -222,6 +222,7 @@ class Trainer(Service):
     def readings(self) -> Iterator[Reading]:
         if self._is_built:
             yield from self._board.readings(self._ears.all_counters())
+            yield from gauge("queue_messages", self._asking.answers_waiting, "answers")
             yield Reading("step_seconds", (), self._training.step_times)
             yield Reading("commit_seconds", (), self._book.commit_times)
         if self._webhooks is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from active_learner.core.decisions import HISTORY
-from active_learner.core.measures import Histogram, Reading, counted, gauge
+from active_learner.core.measures import OF_PEERS, Histogram, Reading, counted, gauge
 from active_learner.core.records import SampleSpec
 from active_learner.durable.kept_answers import KeptAnswers
 from active_learner.errors import StoreError, Unreachable
@@ -152,7 +152,7 @@ class WebLabeler(Service):
             await desk.desk.close()
 
     def readings(self) -> Iterator[Reading]:
-        yield from counted({**self._peer.counters, **self.counters})
+        yield from counted({**self._peer.counters, **self.counters}, *OF_PEERS)
         yield from gauge("outbox_messages", sum(len(one.desk.machine.unsent) for one in self._desks.values()))
         yield from gauge("open_questions", sum(one.desk.machine.waiting for one in self._desks.values()))
         yield from gauge("pages", len(self.streams))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-COUNTED = frozenset({"_story", "counters", "stale", "resent", "dropped", "unheeded", "_tick_at", "heard_at"})
+COUNTED = frozenset({"_story", "counters", "stale", "resent", "dropped", "unheeded", "repeats", "_tick_at", "heard_at"})
 """What a message that has no effect may change: counters, the story, and when a sign of life came."""
 
 PLAIN = (str, int, float, bool, bytes, type(None))

@@ -54,6 +54,11 @@ def test_every_process_tells_what_it_does_and_status_what_the_broker_counted(by_
     assert trainer["process_resident_memory_bytes",] > 1e7
     assert evaluator["checkpoint_step",] >= 25
     assert 0 <= evaluator["checkpoint_age_seconds",] < 100
+    assert evaluator["duplicates_total", "work"] >= 0
+    assert evaluator["refused_total", "not_finite"] == 0
+    assert ("queue_messages", "work") in evaluator
+    assert ("queue_messages", "answers") in trainer
+    assert trainer["answers_total", "conflict"] == 0
     assert scraped(ready["source"])["candidates_total", "proposed"] > 0
     assert ("outbox_messages",) in scraped(ready["label"])
     status = call("status", "digits", *hand.sets, "--set", f"broker.address={hand.address}", "--json", cwd=hand.folder)
@@ -71,6 +76,8 @@ def test_the_broker_tells_its_own_and_still_starts_small(tmp_path: Path) -> None
         ready = started.ready()
         first = scraped(ready)
         assert (first["peers",], first["rooms",]) == (0, 0)
+        assert (first["queue_messages", "members"], first["queue_bytes",]) == (0, 0)
+        assert (first["refused_total", "forbidden"], first["shed_total", "log_line"], first["lost_total",]) == (0, 0, 0)
         assert first["process_resident_memory_bytes",] < 80e6
         address = ready.split()[1].rstrip(",")
         assert call("ping", "--address", address, cwd=tmp_path).returncode == 0

@@ -252,6 +252,7 @@ def repeats_get_what_was_said_before_and_no_second_effect() -> None:
     applied = said(machine.handle(Applied(None)))
     assert said(machine.handle(heard(gradient(2)))) == applied
     assert machine.applied == 2
+    assert machine.said.repeats == 4
 
 
 @scenario
@@ -280,6 +281,7 @@ def repeats_of_what_is_under_way_are_dropped() -> None:
     machine.handle(Applied(None))
     assert machine.handle(heard(step_message(1))) == []
     assert len(machine.handle(Forwarded(array(0.75)))) == 1
+    assert machine.said.repeats == 3
 
 
 @scenario

@@ -74,6 +74,20 @@ def test_an_error_of_any_length_while_scoring_is_refused_and_the_process_lives(t
     play(scene)
 
 
+def test_refusals_are_counted_by_what_for_and_one_that_is_said_to_two_is_one(tmp_path: Path) -> None:
+    async def scene(broker: MemoryBroker, trainer: Trainer) -> None:
+        service = await started(broker, tmp_path, engine())
+        await trainer.position()
+        odd = Candidates("c", "propose", np.ones((5, 63), np.uint8), False)
+        await trainer.ask("evolution", odd, lambda m: isinstance(m, StepRefused))
+        await trainer.ask("traininput", PositionRequest(0, "r"), lambda m: isinstance(m, StepRefused))
+        told = {one.labels[0]: one.value for one in service.readings() if one.measure == "refused" and one.value}
+        assert told == {"shape": 1, "stale_term": 1}
+        await service.stop()
+
+    play(scene)
+
+
 def test_who_is_not_the_trainer_cannot_train(tmp_path: Path) -> None:
     async def scene(broker: MemoryBroker, trainer: Trainer) -> None:
         service = await started(broker, tmp_path, engine())

@@ -9,6 +9,7 @@ import pytest
 from active_learner.core.measures import (
     COUNTED,
     MEASURES,
+    OF_PEERS,
     PREFIX,
     STEMS,
     Histogram,
@@ -18,6 +19,7 @@ from active_learner.core.measures import (
     counted,
     gauge,
 )
+from active_learner.services import broker, evaluator, status_board
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +40,14 @@ def test_a_counter_says_its_label_by_the_table_or_in_its_name() -> None:
         Reading("candidates", ("refused",), 5.0),
         Reading("refused", ("limit",), 2.0),
     ]
+
+
+@pytest.mark.parametrize("name", sorted({*OF_PEERS, *broker.COUNTERS, *evaluator.REFUSES, *status_board.COUNTERS}))
+def test_what_is_shown_before_it_was_counted_is_in_the_table(name: str) -> None:
+    (reading,) = counted({}, name)
+    assert reading.measure != "events"
+    assert reading.value == 0
+    assert list(counted({name: 3}, name)) == [reading._replace(value=3.0)]
 
 
 def test_a_counter_that_is_not_in_the_table_is_told_all_the_same() -> None:

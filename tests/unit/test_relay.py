@@ -89,7 +89,11 @@ def test_a_full_member_gets_all_in_order_when_it_reads_again_and_nobody_waits(wi
     wires.full.clear()
     wires.say("a", order(5), ROOM)
     assert wires.heard("b", Control) == []
+    messages, size_bytes = wires.relay.waiting
+    assert messages == 6
+    assert size_bytes > 6 * 100
     wires.relay.flush()
+    assert wires.relay.waiting == (0, 0)
     assert wires.heard("b", Control) == [*said, order(5)]
     assert wires.relay.backlogs == {}
 

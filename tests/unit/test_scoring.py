@@ -54,6 +54,7 @@ def a_repeat_under_way_is_absorbed_and_one_of_answered_candidates_is_scored_agai
     assert machine.handle(candidates()) == []
     machine.handle(scored())
     assert said(machine.handle(candidates())) == said([RunScore("c1", ROWS, False)])
+    assert machine.repeats == 1
 
 
 @scenario
