@@ -12,8 +12,8 @@ from active_learner.durable.watermark import Mark, Watermark
 from active_learner.errors import StoreError, WrongStore
 from active_learner.stores import rules
 from active_learner.stores.care import Care, free_name
-from active_learner.stores.csv_file import SCHEMA, CsvStore, entry_of, events_of, pool_of
-from active_learner.stores.findings import Findings
+from active_learner.stores.csv_file import SCHEMA, CsvStore, entry_of, events_of
+from active_learner.stores.findings import POOL_IS_DAMAGED, Findings
 from active_learner.stores.forms import Form
 
 OLDER = (1,)
@@ -46,8 +46,7 @@ class CsvCare(Care):
         store = self._opened(experiment, spec)
         try:
             found.counts = store.counts()
-            if store.load_pool() is None and pool_of(self.path).exists():
-                found.warnings.append("the pool's snapshot is damaged and is left: candidates are scored again")
+            found.warnings += [warning for warning in store.warnings if warning == POOL_IS_DAMAGED]
         finally:
             store.close()
 

@@ -27,7 +27,7 @@ from active_learner.durable.lock import WriterLock
 from active_learner.durable.watermark import Mark, Watermark, refusal
 from active_learner.errors import DiskFailed, StoreError, StoreLocked, WrongStore
 from active_learner.stores import forms, ledger_forms, rules
-from active_learner.stores.findings import other_schema
+from active_learner.stores.findings import POOL_IS_DAMAGED, other_schema
 from active_learner.stores.forms import Form
 from active_learner.stores.label_file import LabelFile, Rated
 from active_learner.stores.ledger import Change, Entry, Imported, Ledger, Said
@@ -90,6 +90,8 @@ class CsvStore(LedgerStore):
         self._check_header(header, experiment, spec)
         self.warnings = self._compare(kept.digests, *remembered, accept_rollback)
         self._ledger = ledger = Ledger(spec)
+        if self._pool_path.exists() and self.load_pool() is None:
+            self.warnings.append(POOL_IS_DAMAGED)
         before = self._replay(kept.forms[1:], ledger)
         if not self._read_only:
             rows = self._rows.read(spec, follows=bool(kept.forms))  # before anything is written: it may be refused

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from active_learner.durable.watermark import Mark
 
+POOL_IS_DAMAGED = "the pool's snapshot is damaged and is left: candidates are scored again"
+
 SHOWN = 20
 """Places of damage told one by one; behind a torn page there are thousands."""
 

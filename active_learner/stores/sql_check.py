@@ -19,7 +19,7 @@ from active_learner.core.records import SampleSpec, content_key
 from active_learner.durable.watermark import Watermark
 from active_learner.errors import WrongStore
 from active_learner.stores import forms, rules
-from active_learner.stores.findings import Findings, other_schema
+from active_learner.stores.findings import POOL_IS_DAMAGED, Findings, other_schema
 from active_learner.stores.sql_chain import Chain
 from active_learner.stores.sql_engine import Database
 from active_learner.stores.sql_schema import VERSION, Schema, schema
@@ -154,7 +154,7 @@ def _count(connection: Connection, tables: Schema, findings: Findings) -> None:
         table = tables.metadata.tables[name]
         findings.counts[name] = connection.execute(select(func.count()).select_from(table)).scalar_one()
     if pool(connection) is None and connection.execute(select(tables.pool.c.one)).first() is not None:
-        findings.warnings.append("the pool's snapshot is damaged and is left: candidates are scored again")
+        findings.warnings.append(POOL_IS_DAMAGED)
 
 
 def pool(connection: Connection) -> bytes | None:

@@ -104,7 +104,7 @@ def _flipped_store(target: Target, folder: Path, draw: random.Random) -> str:
         told, kept = list(store.warnings), scene.everything(store)
         if kept != target.content:
             lost_pool = kept[5] is None and kept[:5] + kept[6:] == target.content[:5] + target.content[6:]
-            return "noticed" if lost_pool and (told or target.variant == "csv") else _difference(kept, target.content)
+            return "noticed" if lost_pool and told else _difference(kept, target.content)
         if not reads and not _goes_on(store):
             return "silent: it cannot be written to"
     finally:

@@ -144,13 +144,16 @@ def test_row_41_a_damaged_pool_is_told_and_left(database: Path) -> None:
     again.close()
 
 
-def test_a_damaged_pool_of_a_csv_store_is_left(tmp_path: Path) -> None:
+def test_row_41_a_damaged_pool_of_a_csv_store_is_told_and_left(tmp_path: Path) -> None:
     store = opened(tmp_path, "csv")
     filled(store)
     path = tmp_path / "labels.db.pool"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     assert store.load_pool() is None
     store.close()
+    again = opened(tmp_path, "csv")
+    assert ["pool's snapshot is damaged" in warning for warning in again.warnings] == [True]
+    again.close()
     (warning,) = CsvCare(tmp_path / "labels.db").verify("digits", SPEC).warnings
     assert "pool's snapshot is damaged" in warning
 
