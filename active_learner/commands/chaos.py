@@ -102,8 +102,11 @@ def _of_its_own(config: Config) -> Config:
     problems = []
     if config.store.url.startswith("memory:"):
         problems.append("store.url: labels in memory end with the trainer, which chaos kills; use sqlite:///labels.db")
-    if config.labeler.kind == "terminal":
-        problems.append("labeler.kind: chaos needs a labeler without a person: --set 'labeler={kind: simulated, ...}'")
+    if config.labeler.kind != "simulated":
+        problems.append(
+            f"labeler.kind: {config.labeler.kind} answers nothing by itself; chaos needs a labeler without a person: "
+            "--set 'labeler={kind: simulated}', or digits and melody-simulated, which have one"
+        )
     if config.source.kind == "jsonl" and config.source.path == "-":
         problems.append("source.path: lines from standard input cannot be had again by a source that was killed")
     if problems:

@@ -51,6 +51,7 @@ class KeyFolder:
 
     def allowed(self) -> AllowList:
         """Raises: ConfigError when there is none, or it cannot be read."""
+        self._check_there()
         try:
             return AllowList.from_text(self.list_file.read_text(encoding="utf-8"), str(self.list_file))
         except (OSError, UnicodeDecodeError) as error:
@@ -58,10 +59,7 @@ class KeyFolder:
 
     def broker_pair(self) -> KeyPair:
         """Raises: ConfigError when there is none, or others can read it."""
-        if not self.path.is_dir():
-            raise ConfigError(
-                [f"{self.path}: there are no keys; `active-learner keys new NAME --role ROLE` makes some"]
-            )
+        self._check_there()
         check_mode(self.path, FOLDER_MODE)
         return read_pair(self.path / BROKER)
 
@@ -141,7 +139,9 @@ class KeyFolder:
 
         Raises: ConfigError."""
         try:
-            if new_pair is not None:
+            if new_pair is None:
+                self._check_there()
+            else:
                 self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             with self._lock():
                 if new_pair is not None and not (self.path / BROKER).exists():
@@ -161,6 +161,12 @@ class KeyFolder:
             yield
         finally:
             os.close(descriptor)
+
+    def _check_there(self) -> None:
+        if not self.path.is_dir():
+            raise ConfigError(
+                [f"{self.path}: there are no keys; `active-learner keys new NAME --role ROLE` makes some"]
+            )
 
     def _check_name(self, name: str) -> None:
         if NAME.fullmatch(name) is None or self.file_of(name).name == BROKER:

@@ -76,6 +76,6 @@ def refused(code: str, text: str) -> ActiveLearnerError:
 def _variant(table: dict[str, str], address: str) -> Any:
     scheme = address.partition("://")[0]
     if scheme not in table:
-        raise Unreachable(f"{address!r} is no address: allowed are those that begin with {', '.join(table)}")
+        raise Unreachable(f"{address!r} is no address: allowed is tcp://HOST:PORT, such as tcp://127.0.0.1:5570")
     module, _, name = table[scheme].partition(":")
     return getattr(import_module(module), name)

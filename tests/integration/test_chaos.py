@@ -48,6 +48,8 @@ def test_an_experiment_with_keys_is_attacked_too(tmp_path: Path) -> None:
     [
         ("store.url=memory:labels", "labels in memory end with the trainer"),
         ("labeler={kind: terminal}", "needs a labeler without a person"),
+        ("labeler={kind: web}", "needs a labeler without a person"),
+        ("labeler={kind: none}", "needs a labeler without a person"),
     ],
 )
 def test_what_cannot_survive_is_refused_before_anything_starts(one: str, words: str, tmp_path: Path) -> None:

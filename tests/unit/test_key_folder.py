@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -116,6 +117,20 @@ def test_a_file_that_is_no_key_is_told_without_what_is_in_it(tmp_path: Path, tex
 def test_a_key_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no key can be read there: No such file"):
         read_keys(tmp_path / "x.key")
+
+
+@pytest.mark.parametrize("act", ["allowed", "broker_pair", "revoke", "rotate"])
+def test_without_any_key_yet_it_is_said_how_the_first_is_made(tmp_path: Path, act: str) -> None:
+    folder = KeyFolder(tmp_path / "keys")
+    acts: dict[str, Callable[[], object]] = {
+        "allowed": folder.allowed,
+        "broker_pair": folder.broker_pair,
+        "revoke": lambda: folder.revoke("anna"),
+        "rotate": lambda: folder.rotate("anna", pair, DAY),
+    }
+    with pytest.raises(ConfigError, match="there are no keys; `active-learner keys new NAME --role ROLE` makes some"):
+        acts[act]()
+    assert not folder.path.exists()
 
 
 # --- rotation -----------------------------------------------------------------------------------------------------
