@@ -49,6 +49,12 @@ def _list_points(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @click.option("--reorder", type=click.IntRange(0, 1000), default=0, help="A message may be overtaken by so many.")
 @click.option("--delay", type=Number(0, 60), default=0.0, help="Seconds that a message is held at most.")
 @click.option("--cut-every", type=Number(0), default=0.0, help="Seconds between two cuts of all connections.")
+@click.option(
+    "--half-open-every",
+    type=Number(0),
+    default=0.0,
+    help="Seconds between two times that nothing passes for 4 s and nobody is told, as when a cable is cut.",
+)
 @click.option("--corrupt", type=SHARE, default=0.0, help="Share of 16 KiB pieces with one bit flipped on the way.")
 @click.option("--seed", type=click.IntRange(0), help="Of everything that is drawn; none: a new one, which is told.")
 @click.option("--rounds", type=click.IntRange(1), default=1, help="Go on until the run has so many rounds.")
@@ -129,6 +135,7 @@ def _fire(config: Config, seed: int, options: dict[str, Any]) -> Fire:
         attacks=_attacks(config, seed, options),
         faults=rules,
         cut_every_s=options["cut_every"],
+        half_open_every_s=options["half_open_every"],
         corrupt=options["corrupt"],
         seed=seed,
         rounds=options["rounds"],

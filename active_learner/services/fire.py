@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import NamedTuple
@@ -32,6 +32,9 @@ HISTORY_FILE = "history.txt"
 LOOK_S = 0.1
 """Between two looks at what the run has come to."""
 
+SILENCE_S = 4.0
+"""That long nothing passes a connection that is half open: twice as long as anybody waits for a sign of life."""
+
 STALLED_S = 90.0
 """A run that finishes no round for so long after the last attack will not finish one."""
 
@@ -47,6 +50,8 @@ class Fire:
     """Of the links of all processes."""
     cut_every_s: float = 0.0
     """All connections are cut that often; 0: never."""
+    half_open_every_s: float = 0.0
+    """So often nothing passes for SILENCE_S, and nobody is told; 0: never."""
     corrupt: float = 0.0
     """Share of the chunks that pass the proxy with one bit flipped."""
     seed: int = 1
@@ -61,7 +66,7 @@ class Fire:
 
     @property
     def needs_proxy(self) -> bool:
-        return bool(self.cut_every_s or self.corrupt)
+        return bool(self.cut_every_s or self.half_open_every_s or self.corrupt)
 
 
 class Reached(NamedTuple):
@@ -163,12 +168,28 @@ class Burning:
             yield proxy
 
     async def _spoil(self, proxy: TcpProxy) -> None:
-        random = Random(f"{self._fire.seed}/cuts")
-        proxy.corrupt = self._fire.corrupt
-        while self._fire.cut_every_s:
-            await asyncio.sleep(self._fire.cut_every_s * random.uniform(0.5, 1.5))
+        fire = self._fire
+        proxy.corrupt = fire.corrupt
+
+        async def cut() -> None:
             proxy.cut()
-        await asyncio.Event().wait()
+
+        async def silence() -> None:
+            self._say(f"nothing passes for {SILENCE_S:g} s")
+            proxy.half_open()
+            await asyncio.sleep(SILENCE_S)
+            proxy.heal()
+            proxy.corrupt = fire.corrupt
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._again_and_again("cuts", fire.cut_every_s, cut))
+            group.create_task(self._again_and_again("silences", fire.half_open_every_s, silence))
+
+    async def _again_and_again(self, what: str, every_s: float, act: Callable[[], Awaitable[None]]) -> None:
+        random = Random(f"{self._fire.seed}/{what}")
+        while every_s:
+            await asyncio.sleep(every_s * random.uniform(0.5, 1.5))
+            await act()
 
     def _observer(self) -> Observer:
         config = self._fire.config

@@ -25,12 +25,13 @@ def test_an_experiment_survives_and_the_verdict_says_so(tmp_path: Path) -> None:
     mine.mkdir(parents=True)
     (tmp_path / "runs" / "digits-chaos").mkdir()
     options = ("--kills", "5", "--seed", "4", "--stop-probability", "0.2", "--drop", "0.05", "--cut-every", "4")
-    code, out, errors = chaos(tmp_path, *options)
+    code, out, errors = chaos(tmp_path, *options, "--half-open-every", "10")
     assert code == 0, out + errors
     assert out.startswith("the chaos of before is kept in")
     assert "seed 4; 5 attacks on the run in" in out
     assert out.count("met  ") >= 7
     assert "MISSED" not in out
+    assert "nothing passes for 4 s" in out
     assert (tmp_path / "runs" / "digits-chaos" / "chaos.log").stat().st_size
     assert list(mine.iterdir()) == []
 
