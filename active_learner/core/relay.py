@@ -196,7 +196,7 @@ class Relay:
             elif sent is Sent.GONE:
                 self.membership.counters["lost"] += 1
                 sends += self.membership.undelivered(connection, frames, "gone")
-                sends += self.membership.gone(connection, "gone")
+                sends += self._end(connection, "gone")
 
     def _queue(self, connection: bytes, frames: Frames) -> list[Send]:
         backlog = self.backlogs[connection]
@@ -261,7 +261,15 @@ class Relay:
         self._total_bytes -= backlog.size_bytes
         self.membership.counters["lost"] += len(backlog.messages)
         told = [send for one in backlog.messages for send in self.membership.undelivered(connection, one.frames, why)]
-        return self.membership.gone(connection, why) + told
+        return self._end(connection, why) + told
+
+    def _end(self, connection: bytes, why: str) -> list[Send]:
+        """ZeroMQ does not tell why a connection ended: who watches the broker is told that one did, and what it may have been."""
+        if why == "gone" and connection in self.membership.sessions:
+            who, most = self.membership.who(connection), self.membership.limits.max_message_bytes
+            reasons = f"killed, hung, cut off, or a frame of more than {most} bytes"
+            self.membership.note(f"{who} is gone without a BYE: its connection ended ({reasons})")
+        return self.membership.gone(connection, why)
 
 
 def size_of(frames: Frames) -> int:

@@ -273,9 +273,14 @@ def test_a_dead_member_is_found_by_what_is_said_to_it(wires: Wires) -> None:
     assert wires.heard("a", Undelivered)[-1].why == "absent"
 
 
-def test_a_dead_member_is_found_by_the_probe(wires: Wires) -> None:
+def test_a_dead_member_is_found_by_the_probe_and_named_once(wires: Wires) -> None:
+    notes: list[str] = []
+    wires.relay.membership.note = notes.append
     wires.dead.add("b")
     wires.relay.tick(1.0)
+    wires.say("a", order(0), ROOM)
+    (note,) = notes
+    assert note.startswith("b of digits is gone without a BYE: its connection ended (killed, hung, cut off, or a frame")
     for who in "ac":
         assert [one.why for one in wires.heard(who, Presence) if one.event == "left"] == ["gone"]
 
