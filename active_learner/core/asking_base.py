@@ -228,7 +228,7 @@ class AskingBase(Machine[Event, Command]):
         return []
 
     def _count_annotators(self, event: AnnotatorsHere) -> list[Command]:
-        self.here.annotators = event.number
+        self.here.annotators, self.here.had = event.number, event.had
         return []
 
     def _evaluator_moved(self, event: EvaluatorHere) -> list[Command]:

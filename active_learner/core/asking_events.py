@@ -104,10 +104,12 @@ class LabelerHere:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorsHere:
-    """How many people are asked now, whoever's process they sit at."""
+    """How many people are asked now, whoever's process they sit at. `had`: open questions that the one of them who has had most
+    will not get (again)."""
 
     number: int
     at: float
+    had: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,8 +9,8 @@ class Attendance:
     def __init__(self, at: float) -> None:
         self.labelers: set[str] = set()
         """Peers."""
-        self.annotators = 0
-        """People who are asked: several may sit at one peer, or none."""
+        self.annotators = self.had = 0
+        """People who are asked: several may sit at one peer, or none. Open questions that one of them has had already, at most."""
         self._sources: dict[int, bool] = {}
         self._evaluator_away_since: float | None = at
 

@@ -39,7 +39,7 @@ from active_learner.core.leasing_events import (
 from active_learner.core.machine import Machine
 from active_learner.core.records import AskedQuestion, LabelEvent
 from active_learner.core.resends import Backoff
-from active_learner.core.seats import Hold, Item, Items, Seat, owner
+from active_learner.core.seats import MOST_SEATS, SEATS_EACH, Hold, Item, Items, Seat, owner
 from active_learner.core.voting import SAYING
 from active_learner.core.words import Enough, Words
 
@@ -48,12 +48,6 @@ CLAIM_S = 0.5
 
 MOST_HELD = 1000
 """Of one annotator; more ids would not fit LEASED."""
-
-MOST_SEATS = 1024
-"""Annotators; whoever makes up names of more is not a room of people."""
-
-SEATS_EACH = 256
-"""Of one peer (or key, whatever it calls its peers), so that one alone does not take them all."""
 
 REPEAT = Backoff(0.5, 5.0)
 """A question that is not among what its annotator says to hold is said again."""
@@ -112,7 +106,15 @@ class Leasing(Machine[Event, Command]):
 
     @property
     def people(self) -> int:
-        return sum(seat.is_here for seat in self._seats.values())
+        return len(self._here())
+
+    @property
+    def had(self) -> int:
+        """Open questions that the one of those here who has had most will not get (again)."""
+        return self._words.most_had((item.question for item in self._items), self._here())
+
+    def _here(self) -> list[str]:
+        return [seat.annotator for seat in self._seats.values() if seat.is_here]
 
     @property
     def waiting(self) -> int:
@@ -362,9 +364,8 @@ class Leasing(Machine[Event, Command]):
 
     def _settle(self, at: float) -> list[Command]:
         """Give out what can be given, say what is new, and tell what everybody has passed."""
-        said: list[Command] = []
         self._give_out(at)
-        said += self._say_again(Tick(at))
+        said = self._say_again(Tick(at))
         for item in self._items:
             passed = self._is_passed(item)
             if passed != item.passed:
@@ -392,8 +393,7 @@ class Leasing(Machine[Event, Command]):
     def _is_passed(self, item: Item) -> bool:
         """Nobody holds it, everybody who is here (somebody is) has had it, and it still lacks an answer: somebody passed it, or
         all that is missing is one who judges between the others."""
-        here = [seat.annotator for seat in self._seats.values() if seat.is_here]
-        key, question = item.question.key, item.question.id
+        here, key, question = self._here(), item.question.key, item.question.id
         if item.holders or not here or not all(self._words.has_had(name, key, question) for name in here):
             return False
         votes = len(self._words.votes(key))

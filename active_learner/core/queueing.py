@@ -7,6 +7,7 @@ New questions are in the store before old ones are taken back, so that at no mom
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -47,6 +48,9 @@ ANEW_S = 1.0
 
 EACH = 6
 """Open questions for each person at least, whatever `queue_size` is: three are held, and as many are there when these are answered."""
+
+MOST_AHEAD = 500
+"""Open questions that one person may have had while others have not; who is further ahead waits for them."""
 
 FILL_SHARE = 4
 """The queue is filled up when a fourth of it is missing: each filling is a commit, and answers wait behind it."""
@@ -141,7 +145,7 @@ class QueueMachine(AskingBase):
         return asking
 
     def _classify_asking(self, at: float) -> str:
-        askable = self._room() >= max(1, self._most() // FILL_SHARE) and self._askable(at) > 0
+        askable = self._room() >= max(1, min(self._size(), self._left()) // FILL_SHARE) and self._askable(at) > 0
         if askable and not len(self.queue):
             return "room"
         if self._anew_by < float("inf") and not self.intake.refreshing and at >= self._anew_from:
@@ -165,20 +169,33 @@ class QueueMachine(AskingBase):
     def _classify_stored(self, event: QuestionsStored) -> str:
         return "chosen stored" if self._is_anew else "questions stored"
 
+    def _size(self) -> int:
+        """Questions that are there for whoever has had fewest of those that are open."""
+        return max(self.rules.queue_size, EACH * self.here.annotators)
+
     def _most(self) -> int:
-        """Questions that may be open; the budget of labels has no room for more."""
-        size, budget = max(self.rules.queue_size, EACH * self.here.annotators), self.rules.label_budget
-        return size if budget is None else max(0, min(size, budget - len(self.labeled)))
+        """Questions that may be open: who is ahead of the others waits for nobody."""
+        return self._size() + min(MOST_AHEAD, self.here.had)
+
+    def _left(self) -> int:
+        """Samples that may still be labelled."""
+        budget = self.rules.label_budget
+        return sys.maxsize if budget is None else max(0, budget - len(self.labeled))
 
     def _room(self) -> int:
-        return self._most() - len(self.queue)
+        """The budget of labels has no room for more without a label."""
+        return min(self._most() - len(self.queue), self._left() - len(self.queue) + len(self._answered()))
+
+    def _answered(self) -> set[str]:
+        """Samples with a label whose questions are open for others."""
+        return {question.key for question in self.queue.questions() if question.key in self.labeled}
 
     def _is_last(self, at: float) -> bool:
         """Nothing is open, and nothing will be asked unless somebody proposes more."""
         if len(self.queue) or self.phase not in ("collecting", "asking"):
             return False
         over = (self.here.sources_ended and not self.intake.waiting) or self._is_silent(at)
-        return self._most() <= 0 or (not len(self.pool) and over)
+        return self._left() <= 0 or (not len(self.pool) and over)
 
     # --- choosing
 
@@ -196,10 +213,10 @@ class QueueMachine(AskingBase):
         """What is open and what is in the pool compete for all places; what is held will keep its place."""
         self._anew_by, self._anew_from = float("inf"), event.at + ANEW_S
         rescoring = self._rescore(event.at) if self._is_behind else []
-        if not self._most() or len(self.labeled) < self.rules.initial_labels:
+        if not self._left() or len(self.labeled) < self.rules.initial_labels:
             return rescoring
         self._is_anew = True
-        return [self._choice(event.at, self._most(), "", self.queue.samples), *rescoring]
+        return [self._choice(event.at, min(self._size(), self._left()), "", self.queue.samples), *rescoring]
 
     def _choose_by_older(self, event: Tick) -> list[Command]:
         self.intake.abandon_refresh()
@@ -210,7 +227,7 @@ class QueueMachine(AskingBase):
         self.phase = "selecting"
         self.selections += 1
         self._cooling = {key: until for key, until in self._cooling.items() if until > at}
-        return Select(self.pool.view(without=self._cooling, beside=beside), count, strategy, self.selections)
+        return Select(self.pool.view(without=self._cooling.keys() | self._answered(), beside=beside), count, strategy, self.selections)
 
     def _store_questions(self, event: SelectionMade) -> list[Command]:
         self.phase = "storing"

@@ -9,6 +9,12 @@ from dataclasses import dataclass, field
 from active_learner.core.records import AskedQuestion
 from active_learner.core.resends import Due
 
+MOST_SEATS = 1024
+"""Annotators; whoever makes up names of more is not a room of people."""
+
+SEATS_EACH = 256
+"""Of one peer (or key, whatever it calls its peers), so that one alone does not take them all."""
+
 UNDONE = 10
 """Words that an annotator took back last; its labeler lets it take back as many."""
 

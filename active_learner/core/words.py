@@ -5,10 +5,11 @@ As core/voting.py, which looks at all events together: an undo takes back all th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from active_learner.core.records import LabelEvent
+from active_learner.core.records import AskedQuestion, LabelEvent
 from active_learner.core.voting import SAYING
 
 
@@ -57,6 +58,16 @@ class Words:
         """It has a word on the sample, cannot tell, or skipped this question: it is not asked."""
         said = self._said.get(key, {})
         return any(who == annotator and (word != "skip" or asked == question) for (who, asked), word in said.items())
+
+    def most_had(self, asked: Iterable[AskedQuestion], here: Collection[str]) -> int:
+        """Of these questions, as many as the one of `here` has had who has had most."""
+        had = Counter(
+            name
+            for question in asked
+            for name in {who for who, _ in self._said.get(question.key, ())}
+            if name in here and self.has_had(name, question.key, question.id)
+        )
+        return max(had.values(), default=0)
 
     def is_touched(self, key: str, question: str) -> bool:
         """Somebody answered, cannot tell, or skipped this question."""

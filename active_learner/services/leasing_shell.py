@@ -23,7 +23,7 @@ class LeasingShell(AskingShell):
     def __init__(self, *given: Any, leasing: Leasing, **options: Any) -> None:
         super().__init__(*given, **options)
         self.leasing = leasing
-        self._people = 0
+        self._people = (0, 0)
         self._leases = Pump(leasing, self._do_of_leases, options["outside"].fail)
         self._does |= {
             told.OpenQuestions: lambda command: self._tell(leases.QuestionsOpened(command.questions, _now())),
@@ -60,9 +60,10 @@ class LeasingShell(AskingShell):
 
     def _tell(self, event: leases.Event) -> None:
         self._leases.handle(event)
-        if self.leasing.people != self._people:
-            self._people = self.leasing.people
-            self.handle(told.AnnotatorsHere(self._people, _now()))
+        people = (self.leasing.people, self.leasing.had)
+        if people != self._people:
+            self._people = people
+            self.handle(told.AnnotatorsHere(people[0], _now(), people[1]))
 
     def _do_of_leases(self, command: leases.Command) -> None:
         self._does_of_leases[type(command)](command)

@@ -316,3 +316,23 @@ def test_what_is_opened_when_its_sample_has_its_answers_already_is_resolved_at_o
     again = AskedQuestion("n7", "k7", np.zeros(1), 2, "margin", 0.5, 1, 0, False, 9, 1000.0)
     assert room.opens(again) == [a.CloseQuestions(("n7",), "answered"), a.QuestionResolved("n7", 0.0)]
     assert room.machine.open == 0
+
+
+def test_how_many_of_the_open_ones_somebody_has_had_is_known() -> None:
+    room = Room(Enough(2))
+    room.opens(*Q)
+    room.lease("ann", 5)
+    room.lease("bob", 5)
+    assert room.machine.had == 0
+    room.says(Q[0], "ann")
+    room.says(Q[1], "ann", "skip")
+    room.says(Q[2], "bob")
+    assert room.machine.had == 2
+    room.says(Q[0], "bob")
+    assert room.machine.had == 1
+    room.says(Q[3], "nobody here")
+    assert room.machine.had == 1
+    room.lease("ann", 0)
+    assert room.machine.had == 1
+    room.lease("bob", 0)
+    assert room.machine.had == 0

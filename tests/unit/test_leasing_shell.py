@@ -248,3 +248,32 @@ def test_one_who_takes_all_there_is_leaves_the_next_something(play: Play) -> Non
         assert len(stage.has("bob")) == 3
 
     play(story, "labels")
+
+
+def test_one_who_is_ahead_of_the_others_waits_for_nobody(play: Play) -> None:
+    """Two label each sample, and the other one has not come yet; the first skips none."""
+
+    async def story(stage: Stage) -> None:
+        await stage.propose(*range(1, 61))
+        await stage.lease("ann")
+        for _ in range(30):
+            assert stage.has("ann"), "nothing to ask"
+            assert await stage.says("ann", stage.has("ann")[0].id, 1) == "stored"
+            await stage.passes(0.0)
+        await stage.lease("bob", 100)
+        assert len(stage.has("bob")) >= 30
+
+    play(story, "labels", labels_per_item=2)
+
+
+def test_one_who_skips_much_while_another_thinks_waits_for_nobody(play: Play) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.propose(*range(1, 61))
+        await stage.lease("ann")
+        await stage.lease("bob")
+        for _ in range(30):
+            assert stage.has("ann"), "nothing to ask"
+            await stage.says("ann", stage.has("ann")[0].id, None, "skip")
+            await stage.passes(0.0)
+
+    play(story, "labels")

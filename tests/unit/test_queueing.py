@@ -9,7 +9,7 @@ import pytest
 
 from active_learner.core import asking_events as a
 from active_learner.core.pool import Pool
-from active_learner.core.queueing import EACH, SAVE_POOL_S, QueueMachine
+from active_learner.core.queueing import EACH, MOST_AHEAD, SAVE_POOL_S, QueueMachine
 from active_learner.core.records import AskedQuestion, LabelEvent, Selection
 from active_learner.strategies.uncertainty import LeastConfidence
 
@@ -515,3 +515,45 @@ def test_there_are_questions_for_everybody_who_is_asked() -> None:
     assert len(ask(one, 1.0)) == 2 * EACH - RULES.queue_size
     one.handle(a.AnnotatorsHere(0, 2.0))
     assert one.handle(a.Tick(2.0)) == []
+
+
+def test_who_is_ahead_of_the_others_waits_for_nobody() -> None:
+    """Of two who label each sample one has answered all that is open."""
+    one = machine(replace(RULES, queue_size=2))
+    fill(one, *range(30))
+    for question in ask(one):
+        assert one.handle(said(question)) == []
+    assert one.handle(a.Tick(1.0)) == []
+    one.handle(a.AnnotatorsHere(0, 1.0, had=2))
+    assert len(ask(one, 1.0)) == 2
+    assert len(one.unanswered()) == 4
+
+
+def test_how_far_one_may_be_ahead_is_bounded() -> None:
+    one = machine(capacity=2 * MOST_AHEAD)
+    fill(one, *range(2 * MOST_AHEAD))
+    one.handle(a.AnnotatorsHere(0, 1.0, had=3 * MOST_AHEAD))
+    assert len(ask(one, 1.0)) == RULES.queue_size + MOST_AHEAD
+
+
+def test_a_sample_that_lacks_a_second_answer_is_in_the_budget_once() -> None:
+    one, (first, second) = asking(replace(RULES, label_budget=4, round_labels=99))
+    one.handle(said(first))
+    one.handle(said(second))
+    one.handle(a.AnnotatorsHere(0, 1.0, had=2))
+    third, fourth = ask(one, 1.0)
+    one.handle(said(third))
+    one.handle(said(fourth))
+    one.handle(a.AnnotatorsHere(0, 1.0, had=4))
+    assert one.handle(a.Tick(1.0)) == []
+
+
+def test_what_lacks_a_second_answer_is_not_chosen_anew() -> None:
+    one, (first, second) = asking(replace(RULES, round_labels=2))
+    one.handle(said(first))
+    one.handle(said(second))
+    one.handle(a.AnnotatorsHere(0, 1.0, had=2))
+    ask(one, 1.0)
+    trained(one, 1, 2.0, rescored={1: 0.5, 2: 0.5}, version=1)
+    select = next(c for c in one.handle(a.Tick(3.0)) if isinstance(c, a.Select))
+    assert not {first.key, second.key} & set(select.view.keys)
