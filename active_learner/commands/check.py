@@ -94,10 +94,13 @@ def _source(config: Config) -> None:
 
 def _labeler(config: Config) -> None:
     from active_learner.commands.label import make
+    from active_learner.commands.page import check_words, renderer_of
     from active_learner.config.sample import resolve
 
     if config.labeler.kind == "simulated":
         make(config, resolve(config))
+    if config.labeler.kind == "web":
+        check_words(config.labeler, resolve(config), renderer_of(config, config.labeler))
 
 
 class _Stage(NamedTuple):

@@ -35,7 +35,7 @@ trainer:
 # 300 points that are never asked about: the accuracy after each round is theirs. Leave it out where you have no such rows.
 validation: {{path: held_out.npz}}
 
-# A rule answers, so that you can watch the loop. You answer: active-learner up config.yaml --new --set labeler.kind=terminal
+# A rule answers, so that you can watch the loop. You answer: active-learner up config.yaml --new --set labeler.kind=web
 labeler: {{kind: simulated, answers: "source:true_class"}}
 """
 

@@ -51,7 +51,7 @@ def make(
     )
     own = [] if _is_public(section) else [annotator]
     found = [*own, *(name for name, _ in people.names() if name not in own)]
-    manners = _manners(config, section, goal)
+    manners = manners_of(config, section, spec, goal)
     service = WebLabeler(
         peer,
         spec,
@@ -137,10 +137,16 @@ def renderer_of(config: Config, section: WebLabeler) -> Path | None:
 
 def check_words(section: WebLabeler, spec: SampleSpec, renderer: Path | None) -> None:
     """Raises: ConfigError."""
+    names = f", {', '.join(spec.class_names)}" if spec.class_names else ""
     problems = [
-        f"labeler.guide.{name}: is no class; allowed: 0 to {spec.classes - 1}"
+        f"labeler.guide.{name}: is no class; allowed: 0 to {spec.classes - 1}{names}"
         for name in section.guide
-        if not name.isdecimal() or int(name) >= spec.classes
+        if _class_of(name, spec) is None
+    ]
+    problems += [
+        f"labeler.columns: {column.name} has low {column.low:g} and high {column.high:g}; low must be below high"
+        for column in section.columns
+        if column.low is not None and column.high is not None and column.low >= column.high
     ]
     if renderer is not None and not (renderer.suffix == ".js" and renderer.is_file()):
         problems.append(f"labeler.renderer: {renderer} is no file that ends with .js")
@@ -148,14 +154,21 @@ def check_words(section: WebLabeler, spec: SampleSpec, renderer: Path | None) ->
         raise ConfigError(problems)
 
 
-def _manners(config: Config, section: WebLabeler, goal: int | None) -> web_labeler.Manners:
+def _class_of(name: str, spec: SampleSpec) -> int | None:
+    """By its name, or by its number; None: there is none."""
+    if name in spec.class_names:
+        return spec.class_names.index(name)
+    return int(name) if name.isdecimal() and int(name) < spec.classes else None
+
+
+def manners_of(config: Config, section: WebLabeler, spec: SampleSpec, goal: int | None) -> web_labeler.Manners:
     from active_learner.services.web_labeler import Manners
 
     return Manners(
         experiment=config.name,
         title=section.title,
-        columns=section.columns,
-        guide=dict(section.guide),
+        columns=tuple(one.model_dump(exclude_none=True) for one in section.columns),
+        guide={str(_class_of(name, spec)): words for name, words in section.guide.items()},
         keys={str(name): key for name, key in section.keys.items()},
         min_listen_s=section.min_listen_s,
         show_roll=section.show_roll,

@@ -87,15 +87,16 @@ def _locate(loc: Sequence[str | int], values: Any, root: Model) -> tuple[Keys, M
 
 
 def _named(model: Model | None, key: str | int) -> Model | None:
-    """The model of each entry, when the key holds sections by names of the user's own."""
+    """The model of each entry, when the key holds sections by names of the user's own, or a list of them."""
     info = model.model_fields.get(str(key)) if model is not None else None
-    entry = get_args(info.annotation)[-1] if info is not None and get_origin(info.annotation) is dict else None
+    kind = get_origin(info.annotation) if info is not None else None
+    entry = get_args(info.annotation)[-1 if kind is dict else 0] if info is not None and kind in (dict, tuple) else None
     return entry if isinstance(entry, type) and issubclass(entry, BaseModel) else None
 
 
 def models(info: FieldInfo) -> dict[str, Model]:
-    """The section's model under "", or those of a union by their kind; {} for a mapping of sections."""
-    if get_origin(info.annotation) is dict:
+    """The section's model under "", or those of a union by their kind; {} for a mapping or a list of sections."""
+    if get_origin(info.annotation) in (dict, tuple):
         return {}
     if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
         return {"": info.annotation}

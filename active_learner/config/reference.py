@@ -55,6 +55,8 @@ def _type(annotation: Any) -> str:
     if hasattr(annotation, "__metadata__"):
         inner = [part for one in annotation.__metadata__ for part in getattr(one, "metadata", [one])]
         return _type(arguments[0]) + _bounds(inner)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "text or mapping"  # in a list: its name alone, or all of it
     return _WORDS.get(origin or annotation, str(annotation))
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, GetJsonSchemaHandler, PrivateAttr, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from active_learner.config.section import DTYPES, MIB, Name, Positive, Probability, Seconds, Section, memory
 from active_learner.config.sources import CustomSource as CustomSource
@@ -256,6 +258,24 @@ class InstrumentConfig(Section):
 COMMANDS = Literal["replay", "play", "loop", "roll", "slower", "faster", "skip", "cannot_tell", "undo", "why", "help"]
 
 
+class Column(Section):
+    """Its name alone, as text, is enough."""
+
+    name: str
+    unit: str | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(core)]}
+
+
 class WebLabeler(AnyLabeler):
     kind: Literal["web"] = "web"
     host: str = Field("127.0.0.1", min_length=1, description="address of the page; any but 127.0.0.1 needs annotators")
@@ -273,8 +293,13 @@ class WebLabeler(AnyLabeler):
     title: str | None = Field(
         None, max_length=200, description="the question above the sample; null: by media and classes"
     )
-    columns: tuple[str, ...] = Field((), description="names of the numbers of a table row; without one: Value 1, ...")
-    guide: dict[str, str] = Field(default_factory=dict, description="class -> what it means, shown to the person")
+    columns: tuple[Column, ...] = Field(
+        (),
+        description="names of the numbers of a table row, or {name, unit, low, high}: what lies outside low to high stands out; without one: Value 1, ...",
+    )
+    guide: dict[str, str] = Field(
+        default_factory=dict, description="class, by number or name -> what it means, shown to the person"
+    )
     keys: dict[COMMANDS, str] = Field(
         default_factory=dict, description="command -> key, where another is wanted; names as the page's help shows"
     )

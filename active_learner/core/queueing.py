@@ -227,7 +227,12 @@ class QueueMachine(AskingBase):
         self.phase = "selecting"
         self.selections += 1
         self._cooling = {key: until for key, until in self._cooling.items() if until > at}
-        return Select(self.pool.view(without=self._cooling.keys() | self._answered(), beside=beside), count, strategy, self.selections)
+        return Select(
+            self.pool.view(without=self._cooling.keys() | self._answered(), beside=beside),
+            count,
+            strategy,
+            self.selections,
+        )
 
     def _store_questions(self, event: SelectionMade) -> list[Command]:
         self.phase = "storing"

@@ -70,7 +70,7 @@ class Manners:
 
     experiment: str
     title: str | None = None
-    columns: tuple[str, ...] = ()
+    columns: tuple[dict[str, Any], ...] = ()
     guide: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     min_listen_s: float = 2.0

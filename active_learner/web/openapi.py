@@ -41,6 +41,8 @@ def _said(schema: Schema, words: str) -> Schema:
     return {**schema, "description": words}
 
 
+COLUMN = _object({"name": TEXT, "unit": TEXT, "low": NUMBER, "high": NUMBER}, ("unit", "low", "high"))
+
 SCHEMAS: dict[str, Schema] = {
     "Problem": _object(
         {
@@ -63,7 +65,10 @@ SCHEMAS: dict[str, Schema] = {
             "classes": _said(WHOLE, "answers are 0 to classes - 1"),
             "class_names": _list(TEXT),
             "title": _said(_or_null(TEXT), "the question above the sample; null: by media and classes"),
-            "columns": _said(_list(TEXT), "names of the numbers of a table row"),
+            "columns": _said(
+                _list(COLUMN),
+                "names of the numbers of a table row; what is outside low to high stands out",
+            ),
             "guide": _said({"type": "object", "additionalProperties": TEXT}, "class -> what it means"),
             "keys": _said(
                 {"type": "object", "additionalProperties": TEXT}, "command -> key, where it is not the default"

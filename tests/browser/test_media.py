@@ -133,3 +133,18 @@ def test_past_ten_classes_the_letters_of_the_names_answer(serve: Serve, visit: O
     assert person.page.locator("#why").is_visible()
     person.saved()
     assert [word["value"] for word in serving.desk.answers] == [3, 11]
+
+
+def test_a_value_outside_its_usual_range_stands_out_in_words_too(serve: Serve, visit: Open) -> None:
+    columns = [{"name": "acid", "low": 0, "high": 10}, {"name": "sugar", "high": 1}]
+    row = np.array([12.0, 0.5])
+    person = visit(serve(Desk([row], media="table", classes=2, me={"columns": columns}))).start()
+    assert person.page.locator("#stage .out").all_text_contents() == ["acid12, outside the usual range"]
+
+
+def test_named_classes_with_a_guide_are_no_rating(serve: Serve, visit: Open) -> None:
+    me = {"class_names": ["healthy", "ill"], "guide": {"0": "all within range", "1": "something is off"}}
+    desk = Desk([np.array([1.0, 2.0])], media="table", classes=2, me=me, status={"labels": 5, "accuracy": 0.5})
+    person = visit(serve(desk)).start()
+    assert person.page.locator("#title").inner_text() == "What is this row?"
+    assert "50.0 % right" in person.page.locator("#progress").inner_text()

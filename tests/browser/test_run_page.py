@@ -78,3 +78,22 @@ def test_a_round_that_was_held_back_is_told_and_is_no_point(serve: Serve, visit:
 def test_how_much_people_agree_is_told_when_several_label_the_same(serve: Serve, visit: Open) -> None:
     person = visit(serve(Desk(list(melodies()), status={**STATUS, "agreement": 0.714}, rounds=curve_of(2))), "/run")
     person.page.get_by_text("people agree: 0.71 (Krippendorff's alpha)").wait_for()
+
+
+def test_how_to_get_a_control_arm_and_the_labels_is_said(serve: Serve, visit: Open) -> None:
+    rounds = {**curve_of(12), "control": []}
+    person = visit(serve(Desk(list(melodies()), status=STATUS, rounds=rounds)), "/run")
+    person.page.get_by_text("No control arm").wait_for()
+    person.page.locator("#export summary").click()
+    assert person.page.get_by_text("active-learner labels export melodies labels.csv").is_visible()
+    other = visit(serve(Desk(list(melodies()), status=STATUS, rounds=curve_of(12))), "/run")
+    other.page.locator("#curve path.line.muted").wait_for()
+    assert not other.page.get_by_text("No control arm").is_visible()
+
+
+def test_a_pool_beyond_what_is_wanted_is_no_share_of_it(serve: Serve, visit: Open) -> None:
+    peers = [{"name": "up", "role": "monitor", "age_s": 300.0, "since_s": 400.0, "health": "here"}]
+    status = {**STATUS, "pool": 2000, "pool_size": 200, "peers": peers}
+    person = visit(serve(Desk(list(melodies()), status=status, rounds=curve_of(2))), "/run")
+    person.page.get_by_text("2,000 samples").wait_for()
+    assert person.page.locator("#peers td.age").all_inner_texts() == ["now"]

@@ -327,3 +327,25 @@ def test_the_end_of_the_run_is_told(serve: Serve, visit: Open) -> None:
     serving.say("ended", {"text": "The goal of 200 labels is reached."})
     person.page.get_by_text("The goal of 200 labels is reached.").wait_for()
     assert not person.page.locator("#dock").is_visible()
+
+
+def test_what_a_round_has_gained_is_told_when_its_status_came_first(serve: Serve, visit: Open) -> None:
+    serving = serve(Desk(list(melodies()), status={"labels": 5, "accuracy": 0.5, "model_version": 1}))
+    person = visit(serving).start()
+    progress = person.page.locator("#progress")
+    for accuracy, gain in ((0.55, "+5.0"), (0.52, "\u22123.0")):
+        serving.say("status", {"labels": 10, "accuracy": accuracy, "model_version": 2})
+        serving.say("round", {"line": {"round": 2, "labels": 10, "accuracy": accuracy, "model_version": 2}})
+        progress.get_by_text(gain).wait_for()
+    serving.say("round", {"line": {"round": 3, "labels": 15, "accuracy": 0.52, "model_version": 3}})
+    serving.say("status", {"labels": 15, "accuracy": 0.52, "model_version": 3})
+    progress.get_by_text("\u22123.0").wait_for(state="detached")
+    assert "0.0" not in progress.inner_text().replace("52.0", "")
+
+
+def test_the_volume_of_the_help_can_be_moved(serve: Serve, visit: Open) -> None:
+    person = visit(serve()).start()
+    person.page.keyboard.press("?")
+    slider = person.page.locator("#help").get_by_label("Volume").bounding_box()
+    assert slider is not None
+    assert slider["width"] > 100

@@ -5,8 +5,8 @@ const NOUNS = new Map([["melody", ["melody", "melodies"]], ["image", ["picture",
 export const titleOf = (me) => me.title || (isRating(me) && me.media !== "melody" ? "How good is it?" : TITLES.get(me.media)) || "What is it?";
 export const nounOf = (me) => NOUNS.get(me.media) ?? ["sample", "samples"];
 
-// A rating has an order and a guide; its buttons are a scale.
-export const isRating = (me) => me.media === "melody" || guideOf(me).length > 0;
+// A rating has an order and a guide, and no names; its buttons are a scale.
+export const isRating = (me) => me.media === "melody" || (guideOf(me).length > 0 && !me.class_names?.length);
 
 export function namesOf(me) {
   return Array.from({ length: me.classes }, (_, i) => me.class_names?.[i] || String(i));

@@ -172,9 +172,10 @@ export class Ears {
   }
 
   #round({ line }) {
-    const before = this.page.status?.accuracy;
-    const gain = typeof line?.accuracy === "number" && typeof before === "number" ? 100 * (line.accuracy - before) : null;
-    this.page.news = gain === null ? "" : `${gain < 0 ? "−" : "+"}${Math.abs(gain).toFixed(1)}`;
+    if (typeof line?.accuracy !== "number" || line.held_back) return;
+    const gain = (100 * (line.accuracy - (this.page.measured ?? line.accuracy))).toFixed(1);
+    this.page.measured = line.accuracy;
+    this.page.news = Number(gain) ? gain.replace("-", "−").replace(/^(?=\d)/, "+") : "";
   }
 
   #trainer({ here }) {

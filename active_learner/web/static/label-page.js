@@ -19,6 +19,7 @@ const CHIME_S = 0.9;
 export class LabelPage {
   status = null;
   news = "";
+  measured = null;
   shut = false;
   opened = false; // all that the service knows is here
   #why = false;
@@ -269,6 +270,7 @@ export class LabelPage {
   // The trainer has said how it goes; what is shown of a question stays as it is.
   heard(status) {
     this.status = status;
+    this.measured ??= status?.accuracy; // later ones come with the rounds: a status may be told first
     this.#paintProgress();
     if (!this.session.shown && !this.session.ended) this.#rest();
   }

@@ -46,7 +46,7 @@ export function phasesOf(status) {
   const { pool = 0, pool_size: wanted = 0, open_questions: open = 0, epoch = 0, epochs = 0, batch = 0, batches = 0 } = status;
   const done = epochs ? Math.min(1, (Math.max(0, epoch - 1) + (batches ? batch / batches : 0)) / epochs) : 0;
   return [
-    { on: COLLECTS.has(status.asking), name: "Collecting", of: `${number(pool)} of ${number(wanted)}`, part: wanted ? Math.min(1, pool / wanted) : 0, words: pool >= wanted ? "The pool is full; better candidates replace worse." : "The pool fills." },
+    { on: COLLECTS.has(status.asking), name: "Collecting", of: pool >= wanted ? plural(pool, "sample") : `${number(pool)} of ${number(wanted)}`, part: wanted ? Math.min(1, pool / wanted) : 0, words: pool >= wanted ? `Enough to choose from; questions are asked from ${number(wanted)} on.` : "The pool fills." },
     { on: ASKS.has(status.asking), name: "Asking", of: plural(open, "open question"), part: open ? 1 : 0, words: [status.text || (open ? "Waiting for answers." : "Nothing is asked."), agreementOf(status)].filter(Boolean).join(" · ") },
     { on: trains, name: trains ? `Training v${number((status.model_version ?? 0) + 1)}` : "Training", of: trains ? `epoch ${epoch} of ${epochs}` : "idle", part: trains ? done : 0, words: trains ? `Batch ${batch} of ${batches}, step ${number(status.step ?? 0)}${isNumber(status.loss) ? `, loss ${status.loss.toFixed(3)}` : ""}` : `Model v${number(Math.max(0, status.model_version ?? 0))}, step ${number(status.step ?? 0)}` },
   ];
@@ -84,14 +84,17 @@ function spread(values, from, to, labels, start) {
 const WELL = ["check", "well", "good"];
 const HEALTH = new Map([["ok", WELL], ["here", WELL], ["late", ["clock", "late", "warn"]], ["gone", ["cross", "gone", "bad"]]]);
 
+const SILENT = new Set(["monitor"]); // only listen; when they are gone the broker tells
+
 const byAge = (age) => (!isNumber(age) || age < LATE_S ? "ok" : age < GONE_S ? "late" : "gone");
 
-function seenOf(age, health, since) {
+function seenOf(role, age, health, since) {
   if (health === "gone" && isNumber(since)) return ago(since);
+  if (health === "here" && SILENT.has(role)) return "now";
   return isNumber(age) ? ago(age) : "now";
 }
 
 // [{ name, role, seen, sign: [shape, word, tone] }].
 export function peersOf(status) {
-  return (status.peers ?? []).map(({ name, role, age_s: age, health, since_s: since }) => ({ name, role, seen: seenOf(age, health, since), sign: HEALTH.get(health ?? byAge(age)) ?? HEALTH.get("late") }));
+  return (status.peers ?? []).map(({ name, role, age_s: age, health, since_s: since }) => ({ name, role, seen: seenOf(role, age, health, since), sign: HEALTH.get(health ?? byAge(age)) ?? HEALTH.get("late") }));
 }

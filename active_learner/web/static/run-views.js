@@ -23,6 +23,7 @@ export function paintCurve(body) {
   const { run, control, heldOut } = curvesOf(body);
   byId("curve-note").textContent = heldOut ? `right on ${number(heldOut)} held-out samples; band: 95 of 100` : "right on the held-out samples";
   byId("curve-table").hidden = run.length === 0;
+  byId("no-control").hidden = run.length === 0 || control.length > 0;
   if (!run.length) return show(byId("curve"), nothing("The first point comes with the first trained round."));
   const width = widthOf("curve");
   show(byId("curve"), learningCurve({ width, height: width < SMALL ? 250 : 318, run, control }));
@@ -45,7 +46,7 @@ export function paintPool(body) {
 export function paintPace(status, rounds) {
   const people = peopleOf(status, linesOf(rounds));
   const top = Math.max(1, ...people.flatMap((one) => one.values));
-  byId("pace-note").textContent = people.some((one) => one.values.length) ? `last ${Math.max(...people.map((one) => one.values.length))} minutes` : "";
+  byId("pace-note").textContent = people.some((one) => one.values.length) ? `last ${plural(Math.max(...people.map((one) => one.values.length)), "minute")}` : "";
   const bars = ({ name, rate, values }) => (values.length ? h("div", { class: "plot" }, pace({ width: widthOf("pace"), values, top, title: `${name}: ${rate.toFixed(1)} labels a minute` })) : null);
   show(byId("pace"), people.length ? people.map((one) => h("li", {}, h("strong", { class: "person" }, one.name), h("span", {}, h("strong", {}, one.rate.toFixed(1)), " a minute"), bars(one))) : h("li", {}, nothing("Nobody has labeled yet.")));
 }
@@ -62,7 +63,7 @@ export function paintWaits(own, status) {
 // From the coming of an answer to its receipt, of all people: upper bounds.
 function served(answers) {
   const known = [["p50", answers?.p50_s], ["p99", answers?.p99_s]].filter(([, value]) => isNumber(value));
-  return known.map(([name, value]) => [h("dt", {}, `In the service, ${name}, at most`), h("dd", {}, `${Math.round(1000 * value)} ms`, name === "p99" ? sign(1000 * value <= GOALS.saved, GOALS.saved) : null)]);
+  return known.map(([name, value]) => [h("dt", {}, `Answer to receipt, all people, ${name}, at most`), h("dd", {}, `${Math.round(1000 * value)} ms`, name === "p99" ? sign(1000 * value <= GOALS.saved, GOALS.saved) : null)]);
 }
 
 const sign = (good, goal) => [icon(good ? "check" : "warn", 14), h("span", { class: "vh" }, good ? "within" : "beyond"), h("small", {}, `goal ${goal}`)];
@@ -93,7 +94,8 @@ export function paintLink(here) {
 
 const MENU = [["Measures by round", "JSON", "/api/v1/rounds"], ["Questions now", "JSON", "/api/v1/queue"], ["Metrics", "Prometheus", "/api/v1/metrics"], ["The HTTP API", "OpenAPI", "/api/v1/openapi.json"]];
 
-export function paintMenu() {
+export function paintMenu(experiment) {
   show(document.querySelector("#export summary"), icon("export"), h("span", { class: "word" }, "Export"));
-  show(document.querySelector("#export ul"), MENU.map(([name, kind, href]) => h("li", {}, h("a", { href }, name, h("small", {}, kind)))));
+  const links = MENU.map(([name, kind, href]) => h("li", {}, h("a", { href }, name, h("small", {}, kind))));
+  show(document.querySelector("#export ul"), h("li", { class: "by-hand" }, "Labels: in a terminal", h("code", {}, `active-learner labels export ${experiment} labels.csv`)), links);
 }

@@ -24,7 +24,7 @@ class RunPage {
     document.title = `Run: ${this.me.experiment}`;
     byId("annotator").textContent = this.me.annotator;
     byId("avatar").textContent = [...this.me.annotator][0]?.toUpperCase() ?? "";
-    paintMenu();
+    paintMenu(this.me.experiment);
     this.#listen();
     this.stream.open();
   }

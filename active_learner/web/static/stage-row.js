@@ -11,7 +11,7 @@ function cells(question, columns) {
   const { data, dtype } = featuresOf(question);
   return Array.from(data.slice(0, MOST), (value, i) => {
     const column = typeof columns[i] === "string" ? { name: columns[i] } : columns[i] ?? {};
-    return { name: column.name ?? `Value ${i + 1}`, unit: column.unit, value, text: said(value, dtype), part: part(value, column) };
+    return { name: column.name ?? `Value ${i + 1}`, unit: column.unit, text: said(value, dtype), part: part(value, column), out: isOut(value, column) };
   });
 }
 
@@ -19,9 +19,12 @@ function part(value, { low, high }) {
   return typeof low === "number" && high > low ? Math.max(0, Math.min(1, (value - low) / (high - low))) : null;
 }
 
-function cell({ name, unit, text, part }) {
-  const mark = part === null ? h("dd", {}) : h("dd", { class: "r", "aria-hidden": "true", vars: { p: part.toFixed(3) } });
-  return h("div", {}, h("dt", {}, name), h("dd", { class: "v" }, text, unit ? h("small", {}, unit) : null), mark);
+const isOut = (value, { low, high }) => (typeof low === "number" && value < low) || (typeof high === "number" && value > high);
+
+function cell({ name, unit, text, part, out }) {
+  const mark = part === null ? null : h("dd", { class: "r", "aria-hidden": "true", vars: { p: part.toFixed(3) } });
+  const unusual = out ? h("span", { class: "vh" }, ", outside the usual range") : null;
+  return h("div", { class: out ? "out" : null }, h("dt", {}, name), h("dd", { class: "v" }, text, unit ? h("small", {}, unit) : null, unusual), mark);
 }
 
 export class RowStage {
@@ -46,7 +49,7 @@ export class RowStage {
     show(this.nodes[0], all.map(cell));
     const total = featuresOf(question).data.length;
     const ranged = all.some((one) => one.part !== null);
-    this.nodes[1].textContent = this.note || (total > MOST ? `The first ${MOST} of ${total} values.` : ranged ? "The mark shows where the value lies among all rows." : "");
+    this.nodes[1].textContent = this.note || (total > MOST ? `The first ${MOST} of ${total} values.` : ranged ? "The mark shows where the value lies in its usual range; a value outside stands out." : "");
   }
 
   repaint() {}

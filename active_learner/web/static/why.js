@@ -23,6 +23,7 @@ function lead(question, me) {
 
 function reason(question) {
   if (isDrawn(question)) return "A model that has learned nothing yet has no doubts worth following.";
+  if (question.score === 0) return "The model is sure of all that wait, this one too; an answer tells whether rightly.";
   return "The model is unsure of it, so that your answer should teach it more than most.";
 }
 
