@@ -24,6 +24,7 @@ ADDRESSES = {"tcp": "tcp://127.0.0.1:0", "memory": "memory://"}
 WITH_KEYS = " with keys"
 SCHEMES = [*sorted(VARIANTS), "tcp" + WITH_KEYS]
 ROOM = "digits/control"
+PATIENCE_S = 20.0
 
 
 class Wire:
@@ -42,13 +43,13 @@ class Wire:
     async def say(self, message: Message, room: str = "", sequence: int = 0) -> None:
         """As soon as the link takes it."""
         frames = encode(message, room=room, session=self.session, sequence=sequence)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not self.link.send(frames):  # noqa: ASYNC110 - a link tells nobody that it is connected
                 await asyncio.sleep(0.005)
 
     async def next(self, kind: type[Message]) -> Message:
         """The next message of a kind; others before it are dropped."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 message = await self.heard.get()
                 if isinstance(message, kind):
@@ -128,7 +129,7 @@ async def house(scheme: str) -> AsyncIterator[House]:
 
 def run(scheme: str, story: Callable[[House], Awaitable[None]]) -> None:
     async def told() -> None:
-        async with asyncio.timeout(20), house(scheme) as built:
+        async with asyncio.timeout(2 * PATIENCE_S), house(scheme) as built:
             await story(built)
 
     asyncio.run(told())
@@ -201,7 +202,7 @@ def test_a_closed_link_is_noticed_by_what_is_said_to_it(scheme: str) -> None:
         a, b = await house.entered("a", ROOM), await house.entered("b", ROOM)
         await b.link.close()
         told = None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while told is None or told.why not in ("gone", "absent", "nobody else is in the room"):
                 await a.say(Control("source", "x"), "@digits/b", sequence=9)
                 await asyncio.sleep(0.01)
@@ -217,7 +218,7 @@ def test_a_restarted_broker_is_reached_again_and_knows_nobody(scheme: str) -> No
         a = await house.entered("a", ROOM)
         await house.stop()
         await house.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 await a.say(Ping("x"))
                 try:
@@ -237,7 +238,7 @@ def test_each_new_connection_is_told(scheme: str) -> None:
         wire = await house.wire()
         for life in ("first", "second"):
             await wire.say(Ping(life))
-            await asyncio.wait_for(wire.lives.get(), 5)
+            await asyncio.wait_for(wire.lives.get(), PATIENCE_S)
             assert (await wire.next(Pong)).id == life
             assert wire.lives.empty()
             await house.stop()

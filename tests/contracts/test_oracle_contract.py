@@ -18,7 +18,7 @@ from active_learner.oracles.base import Oracle, Reply
 from protocol.messages import Action, AnswerReceipt, Question
 
 SPEC = SampleSpec((2,), "float32", 4)
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 def question(id: str) -> Question:

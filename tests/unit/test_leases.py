@@ -11,7 +11,7 @@ from active_learner.peer import Peer, Received
 from active_learner.transport.memory import MemoryBroker
 from protocol.messages import Answer, AnswerReceipt, Lease, Leased
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 class Trainer:

@@ -23,7 +23,7 @@ from active_learner.oracles.player import Player
 from active_learner.oracles.terminal import PROMPT, Entry, TerminalOracle, parse
 from protocol.messages import Action, AnswerReceipt, Question
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 SPEC = SampleSpec((2,), "float32", 6)
 MELODY = SampleSpec((128,), "uint8", 6, "melody")
 Result = TypeVar("Result")

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from active_learner.services import web_desk
 from protocol.messages import Action, Answer, Control
 from tests.unit.web_stage import Browser, Reply, Stage, Trainer, on_stage
 
@@ -83,16 +82,14 @@ def test_row_08_without_a_trainer_an_answer_is_kept_here_and_sent_when_it_is_bac
     on_stage(scene, tmp_path, trainer=False)
 
 
-def test_a_trainer_that_does_not_answer_lets_nobody_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_desk, "TRAINER_S", 0.5)
-
+def test_a_trainer_that_does_not_answer_lets_nobody_wait(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         browser = await stage.entered()
         await stage.asked(browser, "q")
         reply = await browser.post(ANSWERS, stage.word("q"))
         assert (reply.code, reply.form["status"]) == (202, "kept")
 
-    on_stage(scene, tmp_path)
+    on_stage(scene, tmp_path, trainer_s=0.5)
 
 
 def test_row_08_what_an_earlier_process_kept_is_sent_and_its_word_is_known(tmp_path: Path) -> None:
@@ -231,9 +228,7 @@ def test_row_34_an_answer_to_a_question_that_was_never_asked_is_told_so(tmp_path
     on_stage(scene, tmp_path)
 
 
-def test_row_38_a_trainer_without_room_leaves_the_answer_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_desk, "TRAINER_S", 0.3)
-
+def test_row_38_a_trainer_without_room_leaves_the_answer_here(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         browser = await stage.entered()
         await stage.asked(browser, "q")
@@ -245,7 +240,7 @@ def test_row_38_a_trainer_without_room_leaves_the_answer_here(tmp_path: Path, mo
         assert (await listener.event("receipt"))["status"] == "stored"
         await listener.close()
 
-    on_stage(scene, tmp_path)
+    on_stage(scene, tmp_path, trainer_s=0.3)
 
 
 def test_row_38_an_answer_that_no_disk_has_is_never_told_to_be_kept(

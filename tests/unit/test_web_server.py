@@ -72,14 +72,14 @@ def test_who_does_not_finish_a_first_request_is_cut_off(monkeypatch: pytest.Monk
 
 
 def test_a_second_request_must_come_whole_too_and_its_first_byte_may_be_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEAD_S", 0.05)
+    monkeypatch.setattr(server, "HEAD_S", 0.3)
 
     async def scene(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
         later = loop.create_future()
-        loop.call_later(0.1, later.set_result, None)  # longer than a head may take: no head has begun
+        loop.call_later(0.5, later.set_result, None)  # longer than a head may take: no head has begun
         await later
         writer.write(b"GET / HTTP/1.1\r\n")
         assert await reader.read() == b""

@@ -154,7 +154,8 @@ def test_a_receiver_that_hangs_holds_nobody_up(receiver: Receiver, monkeypatch: 
         began = time.monotonic()
         for number in range(1, 100):
             desk.hooks.stored(replace(EVENT, id=f"e{number}"), "stored")
-        assert time.monotonic() - began < webhooks.TIMEOUT_S
+        assert time.monotonic() - began < 1.0
+        monkeypatch.setattr(webhooks, "TIMEOUT_S", DEADLINE_S)  # of those that follow
         await desk.delivered(100)
 
     desk = at_desk(receiver.url, work)

@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from active_learner.core.records import SampleSpec
 from active_learner.durable.kept_answers import KeptAnswers
 from active_learner.peer import Peer, Received
+from active_learner.services import web_desk
 from active_learner.services.web_labeler import Manners, WebLabeler
 from active_learner.transport.memory import MemoryBroker
 from active_learner.web.accounts import Accounts
@@ -324,7 +326,11 @@ class Stage:
 Scene = Callable[[Stage], Awaitable[None]]
 
 
-def on_stage(scene: Scene, folder: Path, *, trainer: bool = True, **options: Any) -> None:
+def on_stage(
+    scene: Scene, folder: Path, *, trainer: bool = True, trainer_s: float = PATIENCE_S, **options: Any
+) -> None:
+    """`trainer_s`: for the receipt of an answer; a machine may be busy for longer than a person should wait."""
+
     async def run() -> None:
         async with MemoryBroker() as broker:
             stage = Stage(broker, folder, **options)
@@ -336,4 +342,5 @@ def on_stage(scene: Scene, folder: Path, *, trainer: bool = True, **options: Any
             await stage.service.stop()
             await stage.trainer.peer.close()
 
-    asyncio.run(run())
+    with patch.multiple(web_desk, TRAINER_S=trainer_s, LEASED_S=PATIENCE_S):
+        asyncio.run(run())
