@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from tests.browser.desk import Desk, app
+from tests.ports import free_port
 
 STARTS_WITHIN_S = 20.0
 
@@ -20,7 +21,7 @@ class Serving:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self._port = 0
+        self._port = free_port()
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -31,7 +32,6 @@ class Serving:
 
     def start(self) -> Serving:
         listener = socket.create_server(("127.0.0.1", self._port))
-        self._port = listener.getsockname()[1]
         config = uvicorn.Config(app(self.desk), log_config=None, lifespan="off", timeout_graceful_shutdown=1)
         self._server, ready = uvicorn.Server(config), threading.Event()
         self._thread = threading.Thread(target=self._run, args=(listener, ready), daemon=True)
@@ -58,11 +58,15 @@ class Serving:
     def say(self, kind: str, data: dict[str, Any]) -> None:
         self.call(self.desk.say, kind, data)
 
+    def _end(self, server: uvicorn.Server) -> None:
+        """Both at once: a server that knows that it must end may have ended before the next call."""
+        server.should_exit = True
+        self.desk.hang_up()
+
     def stop(self) -> None:
         if self._server is None or self._thread is None:
             return
-        self._server.should_exit = True
-        self.call(self.desk.hang_up)
+        self.call(self._end, self._server)
         self._thread.join(STARTS_WITHIN_S)
         assert not self._thread.is_alive()
         self._server = self._thread = None

@@ -82,10 +82,10 @@ def test_saved_is_not_said_before_the_trainer_has_it(serve: Serve, visit: Open) 
     person.answer("3")
     person.way("kept")
     assert person.page.locator("#saved").inner_text() == "Kept, not confirmed"
-    assert person.page.locator("#history [data-save=kept]").count() == 1
+    assert person.drawn().page.locator("#history [data-save=kept]").count() == 1
     serving.call(serving.desk.confirm)
     person.saved()
-    assert person.page.locator("#history [data-save=saved]").count() == 1
+    assert person.drawn().page.locator("#history [data-save=saved]").count() == 1
 
 
 def test_an_undo_is_not_said_to_be_saved_before_it_is(serve: Serve, visit: Open) -> None:
@@ -117,7 +117,7 @@ def test_a_refused_answer_is_told_in_the_words_of_the_service(
     serving.desk.refuse = [(status, words)]
     person.answer("3")
     person.page.get_by_text(words, exact=True).first.wait_for()
-    assert person.page.locator("#history [data-save=refused]").count() == 1
+    assert person.drawn().page.locator("#history [data-save=refused]").count() == 1
     person.answer("4")
     person.saved()
     assert sent(serving.desk) == [4]

@@ -6,7 +6,6 @@ import csv
 import os
 import re
 import signal
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from tests.browser.visit import LOST, Visit
 from tests.integration.by_hand import Shell
 from tests.integration.up_process import COMMAND, call, descendants, environment
+from tests.ports import free_port
 
 pytestmark = pytest.mark.browser
 
@@ -32,13 +32,6 @@ BLOCKS = (
 """Of the run page, with what the real service says: phases, pool, pace of a person, waiting times, peers."""
 
 POINTS = "document.querySelectorAll('#curve-table tbody tr').length"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -135,9 +128,10 @@ def test_a_person_starts_hears_answers_and_sees_the_curve_rise_through_a_reload_
     person.start()
     person.expected = LOST
     decide(person, "01")
+    person.note_ways()
     os.kill(run.labeler(), signal.SIGKILL)
     person.answer("2")
-    person.way("away")
+    person.noted("away")
     run.shell.wait_for("Label here: ")
     person.saved()
     decide(person, "34")

@@ -30,6 +30,12 @@ UNTIL = """(argument) => new Promise((done, failed) => {
   look();
 })"""
 
+NOTE_WAYS = """() => {
+  const sign = document.getElementById("saved");
+  window.ways = new Set([sign.dataset.way]);
+  new MutationObserver(() => ways.add(sign.dataset.way)).observe(sign, { attributes: true });
+}"""
+
 LOST = (
     "net::ERR_CONNECTION_REFUSED",
     "net::ERR_CONNECTION_RESET",
@@ -102,9 +108,22 @@ class Visit:
     def way(self, name: str) -> None:
         self.page.locator(f"#saved[data-way={name}]").wait_for()
 
+    def note_ways(self) -> None:
+        """From now on all that the sign says is kept, for `noted`."""
+        self.say(NOTE_WAYS)
+
+    def noted(self, way: str) -> None:
+        """It has said so since then, however short."""
+        self.until("way => ways.has(way)", way)
+
+    def drawn(self) -> Visit:
+        """What has happened is on the screen: the history is drawn with the next frame."""
+        self.say("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        return self
+
     def chips(self) -> list[str]:
         """What the history says was answered, newest first."""
-        self.say("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.drawn()
         return self.page.locator("#history .given").all_inner_texts()
 
     def live(self) -> str:
