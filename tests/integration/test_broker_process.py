@@ -17,6 +17,8 @@ from tests.ports import free_address
 
 pytestmark = pytest.mark.integration
 
+PATIENCE_S = 60.0
+
 LOADED = """
 import asyncio, sys
 from active_learner.cli import run
@@ -38,7 +40,7 @@ def run(*arguments: str) -> tuple[int, str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE_S,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     return done.returncode, done.stdout + done.stderr
@@ -55,7 +57,7 @@ def test_it_says_where_it_is_and_stops_gracefully(number: signal.Signals) -> Non
 
 def test_it_loads_neither_torch_nor_numpy() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+        [sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     assert done.stdout.splitlines()[-1] == "0 []", done.stdout + done.stderr
 
@@ -124,7 +126,7 @@ def test_it_ends_when_the_launcher_s_pipe_closes() -> None:
     with started.stdout as output:
         assert output.readline().startswith(b"ready: ")
         os.close(write)
-        assert started.wait(timeout=5) == 0
+        assert started.wait(timeout=PATIENCE_S) == 0
 
 
 def test_a_second_process_gets_the_port_at_once_after_a_kill() -> None:

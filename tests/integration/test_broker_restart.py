@@ -102,7 +102,7 @@ async def idle_peers(address: str, restart: Callable[[], None]) -> None:
         await asyncio.to_thread(restart)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while lost.count(True) < 6 or any(len(seen(peer)) < 5 for peer in peers):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         print(f"6 idle peers rejoined {loop.time() - began:.2f} s after the broker was ready")

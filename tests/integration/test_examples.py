@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import signal
@@ -20,8 +19,8 @@ from torch import nn
 
 from active_learner.datasets.reading import read_dataset
 from active_learner.examples.torch_networks import digits
-from active_learner.peer import Peer
-from protocol.messages import StatusReport
+from tests.integration.by_hand import GATES, Gate
+from tests.integration.gated_run import HERE
 from tests.integration.up_process import Up, call, environment
 from tests.ports import free_address
 from tests.reference import digest, trained
@@ -34,11 +33,9 @@ STEPS = 40 * 3 + 40 * 4
 
 
 @pytest.fixture(autouse=True)
-def address(monkeypatch: pytest.MonkeyPatch) -> str:
+def _own_port(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that run at once must not meet at the default port."""
-    found = free_address()
-    monkeypatch.setenv("ACTIVE_LEARNER__BROKER__ADDRESS", found)
-    return found
+    monkeypatch.setenv("ACTIVE_LEARNER__BROKER__ADDRESS", free_address())
 
 
 @pytest.fixture
@@ -97,11 +94,14 @@ def test_the_evaluator_trains_to_the_digest_of_ours(tmp_path: Path, start: Start
 
 
 def test_the_evaluator_goes_on_from_its_checkpoint_when_it_was_killed(
-    tmp_path: Path, start: Start, address: str
+    tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In the twentieth step of round 2."""
+    monkeypatch.setenv(GATES, str(tmp_path))
+    gate = Gate(tmp_path, f"loss-{40 * 3 + 20}")
     victim = start("torch_evaluator")
-    with Up(*up("evaluator.role=elsewhere", "trainer.status_interval_s=0.02"), cwd=tmp_path) as run:
-        asyncio.run(reached(address, 40 * 3 + 20))
+    with Up(*up("evaluator.role=elsewhere", f"trainer.loss={HERE}:loss"), cwd=tmp_path) as run:
+        gate.reached()
         victim.send_signal(signal.SIGKILL)
         victim.wait()
         again = start("torch_evaluator")
@@ -109,17 +109,10 @@ def test_the_evaluator_goes_on_from_its_checkpoint_when_it_was_killed(
         told = re.fullmatch(r"ready: evaluator at step (\d+), model version 120\n", again.stdout.readline())
         assert told is not None
         assert int(told[1]) >= 120, "it has a checkpoint of the round's end, or a later one"
+        gate.open()
         code, _, _ = run.ended()
     assert code == 0, "".join(run.lines)
     assert last_result(tmp_path)["digest"] == reference(tmp_path)
-
-
-async def reached(address: str, step: int) -> None:
-    async with Peer(experiment="digits", role="watcher", address=address, connect_timeout_s=60.0) as peer:
-        await peer.join("control")
-        async for received in peer:
-            if isinstance(received.message, StatusReport) and received.message.step >= step:
-                return
 
 
 def test_rounds_end_right_with_the_source_and_the_labeler(tmp_path: Path, start: Start) -> None:

@@ -206,7 +206,7 @@ def test_a_data_set_begins_again_for_a_new_trainer_and_ends_gracefully(processes
 
     play(scene)
     source.send_signal(signal.SIGTERM)
-    assert source.wait(3.0) == 0
+    assert source.wait(DEADLINE_S) == 0
 
 
 def test_an_experiment_without_a_source_says_so(processes: Processes) -> None:
