@@ -12,7 +12,7 @@ from active_learner.commands.options import experiment
 from active_learner.errors import ActiveLearnerError
 
 if TYPE_CHECKING:
-    from active_learner.config.schema import Config
+    from active_learner.config.schema import Config, WebLabeler
     from active_learner.web.accounts import Accounts
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
@@ -68,10 +68,25 @@ def _people(config: Config) -> Accounts:
     return Accounts(annotators_of(config), time.time)
 
 
+def _of_the_run(config: Config) -> WebLabeler | None:
+    """What `up` has started last, which may be elsewhere than usual."""
+    from active_learner.config.loading import RESOLVED, load, run_dir
+    from active_learner.config.schema import WebLabeler
+    from active_learner.errors import ConfigError
+
+    try:
+        section = load(str(run_dir(config) / RESOLVED), environment={}).labeler
+    except (ConfigError, OSError):
+        return None
+    return section if isinstance(section, WebLabeler) else None
+
+
 def _place(config: Config) -> str:
-    """Where the page is, as far as the configuration tells."""
+    """Where the page is, as far as the configuration and that of the run tell."""
     from active_learner.commands.page import named
     from active_learner.config.schema import WebLabeler
 
     section = config.labeler if isinstance(config.labeler, WebLabeler) else WebLabeler()
+    if "port" not in section.model_fields_set:
+        section = _of_the_run(config) or section
     return f"http://{named(section.host)}:{section.port or 'PORT'}"

@@ -76,13 +76,15 @@ def _log_options(context: click.Context) -> list[str]:
 def _up(config: Config, serve: list[str], options: list[str], new: bool, metrics: int | None, opens: bool) -> int:
     from active_learner.services import plan
 
+    port, elsewhere = plan.page_port(config)
+    config = config if port is None else _with_page_at(config, port)
     address, moved = plan.meeting_place(config)
-    end, launcher = _attempt(_at(config, address), serve, options, new, moved, metrics, opens)
+    end, launcher = _attempt(_at(config, address), serve, options, new, [moved, elsewhere], metrics, opens)
     if end.code == 1 and not launcher.any_ready:
         # Another `up` may have taken the default port between our look and our broker's start.
         other, moved = plan.meeting_place(config)
         if other != address and moved:
-            end, launcher = _attempt(_at(config, other), serve, options, False, moved, metrics, opens)
+            end, launcher = _attempt(_at(config, other), serve, options, False, [moved, elsewhere], metrics, opens)
     if end.text:
         click.echo(end.text, err=True)
     if end.code == 0 and launcher.result:
@@ -91,7 +93,7 @@ def _up(config: Config, serve: list[str], options: list[str], new: bool, metrics
 
 
 def _attempt(
-    config: Config, serve: list[str], options: list[str], new: bool, moved: str, metrics: int | None, opens: bool
+    config: Config, serve: list[str], options: list[str], new: bool, moved: list[str], metrics: int | None, opens: bool
 ) -> tuple[End, Launcher]:
     """One run from start to end, in its claimed run folder."""
     from active_learner.config import loading
@@ -102,7 +104,7 @@ def _attempt(
     if metrics is not None:
         planned = plan.with_metrics(planned, metrics)
     with _run_folder(config, new) as notes:
-        notes += [moved] if moved else []
+        notes += [note for note in moved if note]
         notes += [f"waits for the evaluator {role!r}, which is started by itself" for role in plan.elsewhere(config)]
         return asyncio.run(_run(config, planned, options, notes, opens))
 
@@ -110,6 +112,10 @@ def _attempt(
 def _at(config: Config, address: str) -> Config:
     """The same configuration with the broker there."""
     return config.model_copy(update={"broker": config.broker.model_copy(update={"address": address})})
+
+
+def _with_page_at(config: Config, port: int) -> Config:
+    return config.model_copy(update={"labeler": config.labeler.model_copy(update={"port": port})})
 
 
 @contextlib.contextmanager

@@ -98,6 +98,18 @@ def meeting_place(config: Config) -> tuple[str, str]:
     return other, f"port {port} is taken by {by}; the broker is at {other} this time (broker.address sets it)"
 
 
+def page_port(config: Config) -> tuple[int | None, str]:
+    """The labeling page's port, None without a page, and a note when it is not the usual one, for it is taken."""
+    page = config.labeler
+    if page.kind != "web":
+        return None, ""
+    if "port" in page.model_fields_set or _is_free("127.0.0.1", page.port):
+        return page.port, ""
+    other = int(free_address().rsplit(":", 1)[1])
+    by = holder_of(page.port) or "another process"
+    return other, f"port {page.port} is taken by {by}; the page is at {other} this time (labeler.port sets it)"
+
+
 def _is_free(host: str, port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as ZeroMQ does: a port in TIME_WAIT is free

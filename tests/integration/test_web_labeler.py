@@ -185,6 +185,18 @@ def test_row_42_a_public_page_without_annotators_is_refused(tmp_path: Path) -> N
     assert off.returncode == 3
 
 
+def test_a_link_leads_to_where_the_run_has_its_page(tmp_path: Path) -> None:
+    (tmp_path / "e.yaml").write_text(CONFIG.replace("port: 0", "login: token"))
+    usual = call("annotator", "add", "e.yaml", "anna", cwd=tmp_path)
+    assert usual.stdout.startswith("http://127.0.0.1:8765/enter?token="), usual.stderr
+    kept = call("config", "show", "e.yaml", "--set", "labeler.port=9123", cwd=tmp_path)
+    (tmp_path / "runs" / "e").mkdir(parents=True)
+    (tmp_path / "runs" / "e" / "config.resolved.yaml").write_text(kept.stdout)
+    assert call("annotator", "add", "e.yaml", "ben", cwd=tmp_path).stdout.startswith("http://127.0.0.1:9123/enter?")
+    other = call("annotator", "add", "e.yaml", "eve", "--set", "labeler.port=9999", cwd=tmp_path)
+    assert other.stdout.startswith("http://127.0.0.1:9999/enter?")
+
+
 def test_annotators_are_added_listed_and_removed(tmp_path: Path) -> None:
     (tmp_path / "e.yaml").write_text(CONFIG)
     added = call("annotator", "add", "e.yaml", "anna", cwd=tmp_path)

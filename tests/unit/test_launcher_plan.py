@@ -94,6 +94,22 @@ def test_a_taken_default_port_gives_another_and_says_so(tmp_path: Path, monkeypa
 plan_is_free = plan._is_free
 
 
+def test_a_page_whose_usual_port_is_taken_is_elsewhere_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "holder_of", lambda taken: f"process 4711 ({taken})")
+    monkeypatch.setattr(plan, "_is_free", lambda host, asked: asked != 8765)
+    assert plan.page_port(config(tmp_path)) == (None, "")
+    port, note = plan.page_port(config(tmp_path, "labeler={kind: web}"))
+    assert port not in (None, 8765)
+    assert note == (
+        f"port 8765 is taken by process 4711 (8765); the page is at {port} this time (labeler.port sets it)"
+    )
+    assert plan.page_port(config(tmp_path, "labeler={kind: web, port: 8765}")) == (8765, "")
+    monkeypatch.setattr(plan, "_is_free", lambda host, asked: True)
+    assert plan.page_port(config(tmp_path, "labeler={kind: web}")) == (8765, "")
+
+
 def test_a_port_that_the_user_named_is_never_exchanged(tmp_path: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
