@@ -55,7 +55,7 @@ class Watch:
         return time.monotonic() - began
 
 
-def test_row_10_a_stopped_process_is_noticed_within_two_seconds_and_comes_back_cleanly(
+def test_row_10_a_stopped_process_is_noticed_and_the_run_ends_with_the_right_weights(
     by_hand: Callable[..., Hand],
 ) -> None:
     """Each role in turn, then the broker; the run ends with the weights that it would have had."""

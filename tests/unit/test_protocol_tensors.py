@@ -122,7 +122,7 @@ def test_inline_and_raw_arrays_mix_and_absent_ones_are_nil() -> None:
         (raw_descriptor(), "not the next one"),
     ],
 )
-def test_a_hostile_descriptor_is_a_mismatch(descriptor: object, text: str | None) -> None:
+def test_row_23_a_hostile_descriptor_is_a_mismatch(descriptor: object, text: str | None) -> None:
     if text is None:
         assert received(descriptor).data is None
         return
@@ -172,7 +172,7 @@ def test_more_dimensions_than_8_are_over_the_limit_in_both_directions() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("size", [3, 100_000])
-def test_floats_must_be_finite_in_both_directions(value: float, size: int) -> None:
+def test_row_24_floats_must_be_finite_in_both_directions(value: float, size: int) -> None:
     array = np.ones(size, np.float32)
     array[-1] = value
     with pytest.raises(LocalProtocolError, match=r"Gradient\.data has values that are not finite"):
