@@ -121,7 +121,7 @@ class CandidateSource(Service):
         await self._peer.close()
 
     def readings(self) -> Iterator[Reading]:
-        yield from counted(self._peer.counters, *OF_PEERS)
+        yield from counted(self._peer.counters, *OF_PEERS, "resent", "repeated_receipts")
         yield from counted({OWN_NAMES.get(name, name): number for name, number in self.counters.items()})
         yield from gauge("outbox_messages", self.machine.unfinished)
 

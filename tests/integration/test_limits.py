@@ -92,6 +92,26 @@ def test_row_48_a_trainer_without_memory_ends_with_1_says_why_and_has_all_it_con
     hand.start("serve", ready=False).wait_for("resumed at 4 labels")
 
 
+def data_limit(shell: Shell) -> str:
+    """What the kernel lets it take: bytes, or "unlimited"."""
+    lines = Path(f"/proc/{shell.process.pid}/limits").read_text(encoding="ascii").splitlines()
+    return next(line.split()[3] for line in lines if line.startswith("Max data size"))
+
+
+def test_row_48_every_process_of_an_experiment_has_a_bound_on_its_memory(tmp_path: Path) -> None:
+    hand = Hand(tmp_path, "digits")
+    try:
+        shells = {"broker": hand.broker()}
+        shells |= {one: hand.start(one) for one in ("serve", "evaluator", "source", "label")}
+        shells["label (web)"] = hand.start("label", "--set", "labeler={kind: web, port: 0}")
+        for shell in (shell for name, shell in shells.items() if name != "broker"):
+            shell.wait_for("ready: ")
+        limits = {name: data_limit(shell) for name, shell in shells.items()}
+        assert not [name for name, limit in limits.items() if not limit.isdigit()], limits
+    finally:
+        hand.clear_away()
+
+
 def test_row_48_a_broker_without_free_descriptors_goes_on_and_takes_new_peers_when_there_are_some(
     tmp_path: Path,
 ) -> None:
