@@ -51,15 +51,15 @@ def bench(repeats: int = REPEATS) -> Outcome:
     return outcome
 
 
-def measured(repeats: int, say: Callable[[str], None]) -> Account:
-    """A run of the digits in which each process is killed so often, one at a time."""
+def measured(repeats: int, say: Callable[[str], None], patience: float = 1.0) -> Account:
+    """A run of the digits in which each process is killed so often, one at a time. `patience`: as in services/fire.py."""
     programs = (*GOALS_S, *ALSO)
     attacks = [Attack(program, KILL, AFTER_S) for _ in range(repeats) for program in programs]
     with tempfile.TemporaryDirectory(prefix="recovery-") as folder:
         sets = (*SETS, f"run_dir={Path(folder) / 'run'}", f"broker.address={free_address()}")
         config = loading.load("digits", sets)
         run_folder.prepare(config)
-        burning = asyncio.run(_burnt(Fire(config, attacks), say))
+        burning = asyncio.run(_burnt(Fire(config, attacks, patience=patience), say))
     if burning.stalled:
         raise RuntimeError(f"the run under fire did not come to its end: {burning.stalled}")
     return burning.account

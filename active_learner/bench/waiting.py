@@ -33,6 +33,7 @@ TRAINER = {
     "queue_size": 20,
     "epochs": 40,
     "strategy": "margin",
+    "refresh_timeout_s": 60.0,  # nobody is asked before there is a model, however long torch takes to start
 }
 
 

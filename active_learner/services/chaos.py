@@ -90,12 +90,13 @@ class Chaos:
         attacks: Sequence[Attack],
         surroundings: Mapping[str, str],
         say: Callable[[str], None],
-        point_s: float = POINT_S,
+        patience: float = 1.0,
     ) -> None:
-        """`surroundings`: environment variables of all processes. `point_s`: patience for a crash point."""
+        """`surroundings`: environment variables of all processes. `patience`: so many times GIVEN_UP_S and
+        POINT_S."""
         self._attacks, self._surroundings, self._say = list(attacks), surroundings, say
         self.account = Account()
-        self._point_s = point_s
+        self._point_s, self._given_up_s = POINT_S * patience, GIVEN_UP_S * patience
         self._armed: dict[str, deque[Attack]] = {}
         """Crash points of the lives that will begin next."""
         self._deaths: dict[str, asyncio.Event] = {}
@@ -172,8 +173,8 @@ class Chaos:
     # --- recovery
 
     async def _recover(self, blow: Blow, observer: Observer, death: _Death) -> None:
-        blow.back = await observer.back(blow.attack.program, death.known, death.at, GIVEN_UP_S)
-        self._say(f"{self._place()} {blow.attack.told()}: {_told(blow)}")
+        blow.back = await observer.back(blow.attack.program, death.known, death.at, self._given_up_s)
+        self._say(f"{self._place()} {blow.attack.told()}: {_told(blow, self._given_up_s)}")
 
     async def _recovered(self) -> None:
         if self._recovering is not None:
@@ -197,10 +198,10 @@ class Chaos:
         return f"{self.account.deaths}/{sum(one.how != STOP for one in self._attacks)}"
 
 
-def _told(blow: Blow) -> str:
+def _told(blow: Blow, given_up_s: float) -> str:
     missed = "" if blow.reached else "it did not come there and was killed, "
     if blow.back is None:
-        return f"{missed}NOT back within {GIVEN_UP_S:.0f} s"
+        return f"{missed}NOT back within {given_up_s:.0f} s"
     return f"{missed}{'works' if blow.back.how == 'spoke' else 'is there'} again after {blow.back.seconds:.2f} s"
 
 

@@ -21,7 +21,7 @@ from active_learner.faults.rules import FaultRules
 from active_learner.peer import Peer
 from active_learner.results import metrics
 from active_learner.services import plan
-from active_learner.services.chaos import POINT_S, Account, Chaos
+from active_learner.services.chaos import Account, Chaos
 from active_learner.services.child import OnLine, Program
 from active_learner.services.launcher import Launcher, Lives
 from active_learner.services.observer import OBSERVER, Observer
@@ -59,8 +59,8 @@ class Fire:
     """So many must be finished, at least one of them after the last attack."""
     labels: int = 0
     steps: int = 0
-    point_s: float = POINT_S
-    """A crash point that is not reached in that time is given up."""
+    patience: float = 1.0
+    """So many times the usual, for whatever must come before it is given up: a crash point, a return, a round."""
     minutes: float = float("inf")
     """No attack begins later."""
 
@@ -83,7 +83,7 @@ class Burning:
     def __init__(self, fire: Fire, on_line: OnLine, say: Callable[[str], None]) -> None:
         self._fire, self._say = fire, say
         self._folder = loading.run_dir(fire.config)
-        self._chaos = Chaos(fire.attacks, self._environment(), say, fire.point_s)
+        self._chaos = Chaos(fire.attacks, self._environment(), say, fire.patience)
         self.account: Account = self._chaos.account
         lives = Lives(self._chaos.environment, self._chaos.ended)
         self._launcher = Launcher(self._programs(), on_line, lambda text: on_line("chaos", text), lives)
@@ -121,7 +121,7 @@ class Burning:
 
     async def _enough(self, rounds: int) -> None:
         """So many rounds, and what the user wants."""
-        loop = asyncio.get_running_loop()
+        loop, stalled_s = asyncio.get_running_loop(), STALLED_S * self._fire.patience
         last, since = self._reached(), loop.time()
         wanted = Reached(max(rounds, self._fire.rounds), self._fire.labels, self._fire.steps)
         while not all(have >= want for have, want in zip(last, wanted, strict=True)):
@@ -129,8 +129,8 @@ class Burning:
             found = self._reached()
             if found != last:
                 last, since = found, loop.time()
-            elif loop.time() - since > STALLED_S:
-                self.stalled = f"no round was finished for {STALLED_S:.0f} s after round {last.rounds}"
+            elif loop.time() - since > stalled_s:
+                self.stalled = f"no round was finished for {stalled_s:.0f} s after round {last.rounds}"
                 return
 
     def _reached(self) -> Reached:

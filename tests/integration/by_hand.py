@@ -164,7 +164,7 @@ class Hand:
         try:
             async with (
                 asyncio.timeout(PATIENCE_S),
-                Peer(experiment=self.name, role="watch", address=self.address) as peer,
+                Peer(experiment=self.name, role="watch", address=self.address, connect_timeout_s=PATIENCE_S) as peer,
             ):
                 peer.on_presence = lambda room, member, here, why: ask() if here and member.role == "trainer" else None
 
@@ -202,7 +202,7 @@ class Gate:
         self._path.unlink()
 
     def open(self) -> None:
-        """Let go on who waits, and later ones too."""
+        """Let go on who waits, and later ones too. After `reached`: two who write wait for one another."""
         writing = os.open(self._path, os.O_WRONLY)
         self.remove()
         os.close(writing)

@@ -35,8 +35,8 @@ from protocol.messages import (
     StepRefused,
     Taken,
 )
-from tests.integration.by_hand import PATIENCE_S, Hand, Shell, result
-from tests.integration.gated_run import all_started, by_hand, ends_right
+from tests.integration.by_hand import PATIENCE_S, Gate, Hand, Shell, result
+from tests.integration.gated_run import HERE, all_started, by_hand, ends_right
 from tests.integration.up_process import call
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -86,13 +86,17 @@ async def heard(peer: Peer, *kinds: type[Message]) -> Any:
 
 
 def test_hostile_peers_are_told_and_counted_and_the_run_ends_as_without_them(by_hand: Callable[..., Hand]) -> None:
-    hand = by_hand("labeler.delay_s=0.05")
+    """The labeler stands in round 2 until the attack is over: the run does not end before it."""
+    hand = by_hand("labeler.delay_s=0.05", f"labeler.answers={HERE}:truth")
+    gate = Gate(hand.folder, "answer-45")
     shells = all_started(hand)
     for command in ("serve", "evaluator"):
         shells[command].wait_for("ready: ")
     asyncio.run(attacked(hand.address))
+    gate.reached()
     counters = dict(hand.until(lambda report: report.round >= 1).counters)
     assert counters["refused"] == 7
+    gate.open()
     ends_right(hand, shells["serve"])
     with sqlite3.connect(hand.run_dir / "labels.db") as store:
         assert store.execute("SELECT DISTINCT annotator FROM events").fetchall() == [("simulated",)]
@@ -168,7 +172,7 @@ def test_hostile_leases_cost_nobody_a_question(by_hand: Callable[..., Hand]) -> 
     assert all("Traceback" not in shell.text for shell in hand.shells)
 
 
-AGAIN_S = 2.0
+AGAIN_S = 5.0
 
 
 async def leased(peer: Peer, wants: int, *annotators: str, holds: tuple[str, ...] = ()) -> dict[str, Leased]:

@@ -106,7 +106,7 @@ async def idle_peers(address: str, restart: Callable[[], None]) -> None:
             while lost.count(True) < 6 or any(len(seen(peer)) < 5 for peer in peers):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         print(f"6 idle peers rejoined {loop.time() - began:.2f} s after the broker was ready")
-        assert loop.time() - began < 8.0  # two promised; the rest is for a busy machine
+        assert loop.time() - began < 12.0  # two promised; the rest is for a busy machine
         assert lost.count(False) == lost.count(True) == 6
         assert peers[0].send("control", Control("any", "x"))
 

@@ -21,7 +21,7 @@ from tests.integration.up_process import Up, call, descendants
 from tests.ports import free_address
 from tests.reference import digest, hashed, trained
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(500)]
 SEED = 11
 QUICK = ("initial_labels=100", "epochs=60", "batch_size=20", "loss=torch:CrossEntropyLoss")
 SGD = ("evaluator.optimizer=sgd", "evaluator.learning_rate=0.05")

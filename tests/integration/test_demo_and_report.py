@@ -10,12 +10,12 @@ import pytest
 
 from active_learner.results.metrics import read
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
 
 def program(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "active_learner", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=170, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=350, check=False)
 
 
 def test_the_demo_runs_both_arms_from_the_same_start_and_reports_them(tmp_path: Path) -> None:

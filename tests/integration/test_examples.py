@@ -25,7 +25,7 @@ from tests.integration.up_process import Up, call, environment
 from tests.ports import free_address
 from tests.reference import digest, trained
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(500)]
 SEED = 4
 Start = Callable[[str], "subprocess.Popen[str]"]
 SETS = (f"seed={SEED}", "trainer.initial_labels=60", "trainer.epochs=40", "trainer.loss=torch:CrossEntropyLoss")

@@ -21,7 +21,7 @@ FLOOD = 20_000
 """Answers: more than half a minute of transactions."""
 RECEIPTS = 10
 PROMISED_S = 3.0
-BUSY_S = 5.0
+BUSY_S = 15.0
 """What a busy machine may add; the figures are printed."""
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 90.0
-LEFT_S = 9.0
+LEFT_S = 15.0
 """Give the terminal back, deliver, say goodbye: a second on a quiet machine, three promised."""
 GIVEN_BACK = "\x1b[?1049l"
 WITHOUT_TEXTUAL = "raise ModuleNotFoundError('no textual here', name='textual')\n"

@@ -36,7 +36,7 @@ SEED = 1
 """Of the experiment digits."""
 STOPS_EACH = 4
 PROMISED_S = 3.0
-BUSY_S = 5.0
+BUSY_S = 15.0
 """What a busy machine may add; the figures are printed."""
 
 

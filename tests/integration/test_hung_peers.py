@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 SETS = ("trainer.initial_labels=20", "trainer.epochs=2", "validation.limit=50", "labeler.delay_s=0.05")
 ROLES = {"trainer": "serve", "evaluator": "evaluator", "source": "source", "labeler": "label"}
 PROMISED_S = 2.0
-BUSY_S = 6.0
+BUSY_S = 12.0
 """What a busy machine may add; the figures are printed."""
 
 

@@ -99,7 +99,7 @@ async def killed_and_rejoined(hand: Hand, broker: Shell, gate: Gate) -> None:
         await until(everybody)
         took = time.monotonic() - began
         print(f"all are back {took:.2f} s after the broker was ready")
-        assert took < 8.0  # two promised; the rest is for a busy machine
+        assert took < 12.0  # two promised; the rest is for a busy machine
 
 
 def test_row_09_source_and_labeler_killed_at_work(by_hand: Callable[..., Hand], tmp_path: Path) -> None:

@@ -43,12 +43,13 @@ def asked(hand: Hand, columns: str) -> list[tuple[Any, ...]]:
 
 
 def test_a_labeler_that_goes_home_leaves_a_round_of_what_came_and_no_empty_ones(by_hand: Callable[..., Hand]) -> None:
-    hand = by_hand("trainer.label_timeout_s=2.0")
+    """The labeler is there before anything is asked. The second one may come when time is nearly up: what it says then is a round."""
+    hand = by_hand("trainer.label_timeout_s=3.0")
     hand.broker()
     trainer = hand.start("serve", "--rounds", "4")
+    labeler = hand.start("label", "--set", "labeler.away_after=27", ready=True)
     for command in ("evaluator", "source"):
         hand.start(command)
-    labeler = hand.start("label", "--set", "labeler.away_after=27")
     trainer.wait_for("round 3: 27 labels")
     assert labeler.ended() == 0
     for _ in range(2):
@@ -56,7 +57,9 @@ def test_a_labeler_that_goes_home_leaves_a_round_of_what_came_and_no_empty_ones(
     assert labels_of_rounds(hand) == [20, 25, 27]
     hand.start("label", "--annotator", "second")
     assert result(trainer)["rounds"] == "4"
-    assert labels_of_rounds(hand) == [20, 25, 27, 32]
+    *before, last = labels_of_rounds(hand)
+    assert before == [20, 25, 27]
+    assert 27 < last <= 32
     assert {row[0] for row in asked(hand, "closed")} == {"answered", "timed_out"}
 
 

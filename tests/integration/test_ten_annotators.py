@@ -26,8 +26,9 @@ from tests.integration.by_hand import PATIENCE_S, Hand, Shell, result
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-LEASE_S = 2.0
-BUSY_S = 5.0
+LEASE_S = 4.0
+"""It is renewed three times in that time; who is slower than that on a busy machine loses it."""
+BUSY_S = 20.0
 """What a busy machine may add; the figure is printed."""
 EIGHT = [f"person-{number}" for number in range(8)]
 ASKED = 30
@@ -164,7 +165,7 @@ def test_two_label_each_sample_and_a_third_is_asked_only_where_they_disagree(
         events, questions = store.events(), store.questions()
     lines = [json.loads(line) for line in (hand.run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert lines[-1]["agreement"]["annotators"] == 3
-    assert reported is not None
+    assert reported == pytest.approx(lines[-1]["agreement"]["alpha"])
     assert -1.0 <= reported < 1.0
     votes = Words(events)
     done = [votes.votes(question.key) for question, why in questions if why == "answered"]
@@ -177,9 +178,9 @@ def test_two_label_each_sample_and_a_third_is_asked_only_where_they_disagree(
 
 
 async def until_it_ends(hand: Hand, trainer: Shell) -> float | None:
-    """The agreement of the annotators, as status tells it while they work."""
+    """The agreement of the annotators, as the last report tells it: in the first rounds none may have differed."""
     rules = {"ann": odd, "bob": other, "eve": odd}
     async with asyncio.timeout(PATIENCE_S), people(hand, rules):
-        report = await hand.report(lambda report: report.agreement is not None)
+        report = await hand.report(lambda report: report.round == 3 and report.training == "idle")
         await asyncio.to_thread(trainer.process.wait)
         return report.agreement

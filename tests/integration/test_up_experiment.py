@@ -109,8 +109,8 @@ def test_while_it_runs_status_finds_it_a_second_one_is_refused_and_ctrl_c_ends_a
         up.signal(signal.SIGINT)
         code, out, took = up.ended()
         assert (code, out) == (0, "")
-        assert took < 9.0  # three promised; the rest is for a busy machine
-        wait_until_gone(children, 0.1)
+        assert took < 15.0  # three promised; the rest is for a busy machine
+        wait_until_gone(children, 1.0)
     assert call("status", "digits", *QUICK, cwd=tmp_path).returncode == 4
 
 
@@ -119,7 +119,7 @@ def test_killed_by_sigkill_it_leaves_no_orphan_and_the_next_one_resumes(tmp_path
         up.wait_for("round 1")
         children = descendants(up.pid)
         up.signal(signal.SIGKILL)
-        wait_until_gone(children, 9.0)  # the same
+        wait_until_gone(children, 15.0)  # the same
     done = len(rounds(tmp_path / "run"))
     resumed = call("up", "digits", *QUICK, "--rounds", str(done + 2), cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr

@@ -23,7 +23,7 @@ from active_learner.config.schema import BrokerConfig
 from active_learner.services.broker import Broker
 from active_learner.transport import router_at
 from protocol.messages import Lease
-from tests.integration.by_hand import Hand, Shell
+from tests.integration.by_hand import PATIENCE_S, Hand, Shell
 from tests.integration.up_process import call
 from tests.unit.web_stage import Trainer, question
 
@@ -53,6 +53,26 @@ class Client:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.loads(error.read())
+
+    def held(self, number: int) -> list[str]:
+        """As soon as so many questions are here: the page's process waits for half a second at most before it replies."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            code, said = self.call(f"questions?hold={number}")
+            assert code == 200, said
+            assert all(one["expires_at"] for one in said["questions"])
+            if len(said["questions"]) == number:
+                return [one["id"] for one in said["questions"]]
+            assert time.monotonic() < deadline, said
+
+    def confirmed(self, word: dict[str, Any]) -> tuple[int, str]:
+        """What the trainer made of an answer: said again until it has said so, as a page does."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            code, said = self.call("answers", word)
+            if code != 202:
+                return code, said["status"]
+            assert time.monotonic() < deadline, said
 
     async def say(self, path: str, form: Any = None) -> tuple[int, Any]:
         return await asyncio.to_thread(self.call, path, form)
@@ -110,8 +130,8 @@ def test_row_08_a_killed_page_sends_what_it_kept_when_it_is_started_again_and_kn
         heard = {(await trainer.receive()).id for _ in range(5)}
         assert heard == {f"{number:032x}" for number in range(5)}
         for number in range(5):
-            code, said = await client.say("answers", word(number, f"q{number}"))
-            assert (code, said["status"]) == (200, "stored")
+            told = await asyncio.to_thread(client.confirmed, word(number, f"q{number}"))
+            assert told == (200, "stored")
         assert (await client.say("answers", word(3, "q3", 4)))[0] == 409
 
     with_a_broker(tmp_path, scene)
@@ -130,7 +150,7 @@ def test_row_50_a_stop_with_open_streams_and_an_answer_under_way_takes_less_than
         code, said = await posting
         assert (code, said["status"]) == (202, "kept")
         assert await asyncio.to_thread(shell.ended) == 0
-        assert time.monotonic() - began < 9.0  # three promised; the rest is for a busy machine
+        assert time.monotonic() - began < 15.0  # three promised; the rest is for a busy machine
         for stream in streams:
             stream.close()
 
@@ -143,11 +163,10 @@ def test_the_questions_of_a_page_whose_browser_died_go_to_others_within_seconds(
         await trainer.start()
         _, client = await asyncio.to_thread(start, hand)
         page = await asyncio.to_thread(open_stream, client, f"?page={'a' * 32}")
-        asking = asyncio.create_task(client.say("questions?hold=2"))
+        asking = asyncio.create_task(asyncio.to_thread(client.held, 2))
         await trainer.lease(wants=2)
         trainer.leases_to("ann", "q", "r")
-        code, said = await asking
-        assert (code, [one["id"] for one in said["questions"]]) == (200, ["q", "r"])
+        assert await asking == ["q", "r"]
         await trainer.lease(holds=("q", "r"))
         page.close()
         assert await trainer.lease(wants=0) == Lease("ann", 0, (), ())

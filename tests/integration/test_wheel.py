@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("wheel")]
 ROOT = Path(__file__).parents[2]
 
 
-def run(*command: str | Path, cwd: Path, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, cwd: Path, timeout_s: float = 200) -> subprocess.CompletedProcess[str]:
     hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     result = subprocess.run(

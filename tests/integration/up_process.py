@@ -19,7 +19,7 @@ def environment() -> dict[str, str]:
     return {**plain, "PYTHONPATH": str(ROOT)}
 
 
-def call(*arguments: str, cwd: Path, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
+def call(*arguments: str, cwd: Path, timeout_s: float = 200) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         [*COMMAND, *arguments],

@@ -73,8 +73,8 @@ class Proof(ABC):
     """Units of `make soak`."""
     chunk: ClassVar[int]
     """Units between two writes of the state file; a stopped soak loses no more."""
-    timeout_s: ClassVar[float] = 120.0
-    """Of the short form, on two busy cores."""
+    timeout_s: ClassVar[float] = 400.0
+    """Of the short form, on two cores that have other things to do too: many times what it usually takes."""
 
     @abstractmethod
     def run(self, units: int, seed: int, say: Say) -> Tally:

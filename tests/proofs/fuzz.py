@@ -37,7 +37,7 @@ class Fuzz(Proof):
     long: ClassVar[int] = 4_000_000
     """1e6 for each other reader, and 1e5 through the broker."""
     chunk: ClassVar[int] = 200_000
-    timeout_s: ClassVar[float] = 300.0
+    timeout_s: ClassVar[float] = 900.0
 
     def run(self, units: int, seed: int, say: Say) -> Tally:
         tally = Tally()

@@ -28,7 +28,7 @@ class Kills(Proof):
     short: ClassVar[int] = 25
     long: ClassVar[int] = 1000
     chunk: ClassVar[int] = 25
-    timeout_s: ClassVar[float] = 400.0
+    timeout_s: ClassVar[float] = 1200.0
 
     def run(self, units: int, seed: int, say: Say) -> Tally:
         tally = Tally()
@@ -40,7 +40,9 @@ class Kills(Proof):
         say(f"seed {seed}")
         with tempfile.TemporaryDirectory(prefix="kills-") as folder:
             config = under_fire.small(Path(folder))
-            fire = Fire(config, attacks(kills, seed), seed=seed, labels=LABELS_A_KILL * kills)
+            fire = Fire(
+                config, attacks(kills, seed), seed=seed, labels=LABELS_A_KILL * kills, patience=under_fire.PATIENCE
+            )
             (burning,) = under_fire.burnt(fire, say=say)
             tally.count("kills", burning.account.deaths)
             under_fire.tally_account(tally, burning, f"seed {seed}")

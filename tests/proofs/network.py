@@ -33,7 +33,7 @@ class Network(Proof):
     short: ClassVar[int] = 1
     long: ClassVar[int] = 10
     chunk: ClassVar[int] = 1
-    timeout_s: ClassVar[float] = 180.0
+    timeout_s: ClassVar[float] = 600.0
 
     def run(self, units: int, seed: int, say: Say) -> Tally:
         tally = Tally()
@@ -51,7 +51,8 @@ class Network(Proof):
         with tempfile.TemporaryDirectory(prefix="network-") as folder:
             config = under_fire.small(Path(folder), *QUICK)
             _import(config)
-            (burning,) = under_fire.burnt(Fire(config, faults=faults, seed=seed, rounds=rounds), say=say)
+            fire = Fire(config, faults=faults, seed=seed, rounds=rounds, patience=under_fire.PATIENCE)
+            (burning,) = under_fire.burnt(fire, say=say)
             under_fire.tally_account(tally, burning, f"seed {seed}")
             under_fire.tally_answers(tally, config, f"seed {seed}")
             if under_fire.plain_digest(config) != under_fire.last_digest(config):

@@ -7,25 +7,27 @@ from typing import ClassVar
 from active_learner.bench.outcome import Goal
 from active_learner.bench.recovery import GOALS_S, WORST_S, measured
 from tests.proofs.base import Proof, Say, Tally
+from tests.proofs.under_fire import PATIENCE
 
 PROCESSES = 5
 
 
 class Recovery(Proof):
-    """A unit is a kill. In a test run on a busy machine only the bound counts; the medians are told by the long form."""
+    """A unit is a kill. In a test run on a busy machine every process must come back; how soon, the long form is held to."""
 
     title: ClassVar[str] = "recovery from a kill to the next useful message"
     unit: ClassVar[str] = "kills"
     short: ClassVar[int] = 2 * PROCESSES
     long: ClassVar[int] = 20 * PROCESSES
     chunk: ClassVar[int] = 10 * PROCESSES
-    timeout_s: ClassVar[float] = 180.0
+    timeout_s: ClassVar[float] = 600.0
 
     def run(self, units: int, seed: int, say: Say) -> Tally:
         tally = Tally()
-        account = measured(units // PROCESSES, say)
+        account = measured(units // PROCESSES, say, PATIENCE)
         tally.count("kills", account.deaths)
         tally.count("late", len(account.late))
+        tally.count("not back", len(account.not_back))
         for program, seconds in account.seconds().items():
             for one in seconds:
                 tally.measured(f"{program} s", one)
@@ -36,12 +38,12 @@ class Recovery(Proof):
     def goals(self, total: Tally, units: int) -> list[Goal]:
         counts = total.counts
         longest = max(total.highest.values(), default=float("inf"))
+        found = [Goal(f"{units} kills", f"{counts['kills']}", counts["kills"] >= units)]
+        if units < self.long:
+            return [*found, Goal("every one works again", f"at most {longest:.2f} s", not counts["not back"])]
         bounded = not counts["late"] and longest < WORST_S
-        found = [
-            Goal(f"{units} kills", f"{counts['kills']}", counts["kills"] >= units),
-            Goal(f"every one works again within {WORST_S:.0f} s", f"at most {longest:.2f} s", bounded),
-        ]
-        return found if units < self.long else [*found, *(_median(total, one) for one in GOALS_S)]
+        found.append(Goal(f"every one works again within {WORST_S:.0f} s", f"at most {longest:.2f} s", bounded))
+        return [*found, *(_median(total, one) for one in GOALS_S)]
 
 
 def _median(total: Tally, program: str) -> Goal:

@@ -343,7 +343,7 @@ class RightsProof(Proof):
     short: ClassVar[int] = len(CASES)
     long: ClassVar[int] = 1_000_000
     chunk: ClassVar[int] = 50_000
-    timeout_s: ClassVar[float] = 180.0
+    timeout_s: ClassVar[float] = 600.0
 
     def run(self, units: int, seed: int, say: Say) -> Tally:
         tally = Tally()

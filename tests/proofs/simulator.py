@@ -115,7 +115,7 @@ class Simulator(Proof):
     long = 20_000
     chunk = 500
     """In each the mutants are tried once: forty times in the long form."""
-    timeout_s = 900.0
+    timeout_s = 1800.0
 
     def run(self, units: int, seed: int, say: Say) -> Tally:
         tally = Tally()

@@ -30,6 +30,9 @@ PARTS = "tests.proofs.parts"
 SEED = 5
 """Of the experiment; attacks have their own."""
 
+PATIENCE = 4.0
+"""Times what `chaos` waits: two runs of these side by side leave a process a fraction of a core, and torch is imported at each start."""
+
 PROGRAMS = ("broker", "trainer", "evaluator", "labeler", "source")
 
 SMALL = (

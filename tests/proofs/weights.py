@@ -41,7 +41,7 @@ class Weights(Proof):
     short: ClassVar[int] = 10
     long: ClassVar[int] = 200
     chunk: ClassVar[int] = 200
-    timeout_s: ClassVar[float] = 400.0
+    timeout_s: ClassVar[float] = 1200.0
 
     def run(self, units: int, seed: int, say: Say) -> Tally:
         tally = Tally()
@@ -49,7 +49,8 @@ class Weights(Proof):
         with tempfile.TemporaryDirectory(prefix="weights-") as folder:
             config = under_fire.small(Path(folder), *LONG_ROUNDS)
             attacks = drawn(seed, units, TRAINING, points)
-            (burning,) = under_fire.burnt(Fire(config, attacks, seed=seed, steps=STEPS_A_KILL * units), say=say)
+            fire = Fire(config, attacks, seed=seed, steps=STEPS_A_KILL * units, patience=under_fire.PATIENCE)
+            (burning,) = under_fire.burnt(fire, say=say)
             tally.count("kills", burning.account.deaths)
             under_fire.tally_account(tally, burning, f"seed {seed}")
             self._compare(tally, config, f"seed {seed}")
@@ -76,7 +77,7 @@ class Weights(Proof):
             for number, (name, setting) in enumerate(CONTROLS.items())
         }
         fires = [
-            Fire(config, CONTROL_DEATHS.get(name, ()), seed=seed, steps=CONTROL_STEPS)
+            Fire(config, CONTROL_DEATHS.get(name, ()), seed=seed, steps=CONTROL_STEPS, patience=under_fire.PATIENCE)
             for name, config in configs.items()
         ]
         for (name, config), burning in zip(configs.items(), under_fire.burnt(*fires, say=say), strict=True):
