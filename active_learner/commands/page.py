@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,10 +149,28 @@ def check_words(section: WebLabeler, spec: SampleSpec, renderer: Path | None) ->
         for column in section.columns
         if column.low is not None and column.high is not None and column.low >= column.high
     ]
+    problems += _bad_keys(section, spec, names)
     if renderer is not None and not (renderer.suffix == ".js" and renderer.is_file()):
         problems.append(f"labeler.renderer: {renderer} is no file that ends with .js")
     if problems:
         raise ConfigError(problems)
+
+
+COMMANDS = ("replay", "play", "loop", "roll", "slower", "faster", "skip", "cannot_tell", "undo", "why", "help")
+"""Of the page (web/static/keys.js), as are the names of keys."""
+
+NAMED_KEYS = ("space", "backspace", "enter", "tab", "delete", "left", "right", "up", "down")
+
+
+def _bad_keys(section: WebLabeler, spec: SampleSpec, names: str) -> Iterator[str]:
+    taken: dict[str, str] = {}
+    for name, key in section.keys.items():
+        if name not in COMMANDS and _class_of(name, spec) is None:
+            yield f"labeler.keys.{name}: is no command and no class; allowed: {', '.join(COMMANDS)}, 0 to {spec.classes - 1}{names}"
+        elif len(key) != 1 and key.lower() not in NAMED_KEYS:
+            yield f"labeler.keys.{name}: {key!r} is no key; allowed: a character, {', '.join(NAMED_KEYS)}"
+        elif (other := taken.setdefault(key.lower(), name)) != name:
+            yield f"labeler.keys.{name}: {key!r} is the key of {other} too"
 
 
 def _class_of(name: str, spec: SampleSpec) -> int | None:
@@ -169,7 +188,7 @@ def manners_of(config: Config, section: WebLabeler, spec: SampleSpec, goal: int 
         title=section.title,
         columns=tuple(one.model_dump(exclude_none=True) for one in section.columns),
         guide={str(_class_of(name, spec)): words for name, words in section.guide.items()},
-        keys={str(name): key for name, key in section.keys.items()},
+        keys={name if name in COMMANDS else str(_class_of(name, spec)): key for name, key in section.keys.items()},
         min_listen_s=section.min_listen_s,
         show_roll=section.show_roll,
         instrument=section.instrument.model_dump(),

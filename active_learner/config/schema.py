@@ -254,9 +254,6 @@ class InstrumentConfig(Section):
     volume: Probability = Field(0.8, description="at the start; the person can change it")
 
 
-COMMANDS = Literal["replay", "play", "loop", "roll", "slower", "faster", "skip", "cannot_tell", "undo", "why", "help"]
-
-
 class Column(Section):
     """Its name alone, as text, is enough."""
 
@@ -299,8 +296,9 @@ class WebLabeler(AnyLabeler):
     guide: dict[str, str] = Field(
         default_factory=dict, description="class, by number or name -> what it means, shown to the person"
     )
-    keys: dict[COMMANDS, str] = Field(
-        default_factory=dict, description="command -> key, where another is wanted; names as the page's help shows"
+    keys: dict[str, str] = Field(
+        default_factory=dict,
+        description="command or class (by number or name) -> key, where another is wanted. Commands are replay, play, loop, roll, slower, faster, skip, cannot_tell, undo, why and help; keys are characters, or space, backspace, enter, tab, delete, left, right, up and down",
     )
     instrument: InstrumentConfig = InstrumentConfig()
     renderer: str | None = Field(

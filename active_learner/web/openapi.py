@@ -71,7 +71,7 @@ SCHEMAS: dict[str, Schema] = {
             ),
             "guide": _said({"type": "object", "additionalProperties": TEXT}, "class -> what it means"),
             "keys": _said(
-                {"type": "object", "additionalProperties": TEXT}, "command -> key, where it is not the default"
+                {"type": "object", "additionalProperties": TEXT}, "command or class -> key, where it is not the default"
             ),
             "min_listen_s": NUMBER,
             "show_roll": TRUTH,

@@ -126,7 +126,9 @@ def test_past_ten_classes_the_letters_of_the_names_answer(serve: Serve, visit: O
             [text(one) for one in ("one", "two", "three", "four")], media="text", classes=12, me={"class_names": names}
         )
     )
-    person = visit(serving).start()
+    person = visit(serving)
+    assert "its key" in person.page.locator("#start ul").inner_text()
+    person.start()
     assert person.button("Why this one?").inner_text().split()[-1] == "\u21e7W"
     person.answer("u", "w")
     person.page.keyboard.press("Shift+W")

@@ -349,3 +349,21 @@ def test_the_volume_of_the_help_can_be_moved(serve: Serve, visit: Open) -> None:
     slider = person.page.locator("#help").get_by_label("Volume").bounding_box()
     assert slider is not None
     assert slider["width"] > 100
+
+
+def test_the_help_says_what_the_answers_mean(serve: Serve, visit: Open) -> None:
+    person = visit(serve()).start()
+    person.page.keyboard.press("?")
+    assert person.page.locator("#help .guide dd").all_inner_texts() == list(GUIDE.values())
+
+
+def test_answers_have_keys_of_the_config_too(serve: Serve, visit: Open) -> None:
+    me = {"keys": {"0": "a", "1": "h"}, "class_names": ["dull", "good"], "guide": {}}
+    serving = serve(Desk(list(melodies()), classes=2, me=me))
+    person = visit(serving).start()
+    assert person.page.locator(".answer").all_inner_texts() == ["A\ndull", "H\ngood"]
+    person.answer("h", "a")
+    person.saved()
+    assert values(serving.desk) == [("answer", 1), ("answer", 0)]
+    person.page.keyboard.press("Shift+H")
+    assert person.page.get_by_text("Roll hidden: only listen").is_visible()

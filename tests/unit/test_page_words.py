@@ -52,6 +52,9 @@ def test_columns_may_have_units_and_ranges_and_the_guide_names_of_classes(tmp_pa
             "columns: [{nam: age}]",
             "labeler.columns.0.nam: unknown key; did you mean 'name'? allowed: high, low, name, unit",
         ),
+        ("keys: {jump: j}", "labeler.keys.jump: is no command and no class; allowed: replay, play"),
+        ("keys: {ill: F1}", "labeler.keys.ill: 'F1' is no key; allowed: a character, space"),
+        ("keys: {ill: j, skip: J}", "labeler.keys.skip: 'J' is the key of ill too"),
         ("renderer: missing.js", "missing.js is no file that ends with .js"),
     ],
 )
@@ -60,3 +63,9 @@ def test_what_the_page_would_refuse_is_told_by_check(
 ) -> None:
     assert cli.run(["check", str(written(tmp_path, labeler))]) == 3
     assert words in capsys.readouterr().err
+
+
+def test_answers_and_commands_have_the_keys_that_a_person_wants(tmp_path: Path) -> None:
+    config = load(str(written(tmp_path, "keys: {healthy: h, '1': j, skip: space}")))
+    assert isinstance(config.labeler, WebLabeler)
+    assert manners_of(config, config.labeler, resolve(config), None).keys == {"0": "h", "1": "j", "skip": "space"}

@@ -26,8 +26,10 @@ export function arrangement(me, names) {
   return { kind: "named", cols: names.length < 5 ? names.length : 5, small: 2 };
 }
 
+// Of a scale, or of two buttons: under the first and the last one.
 export function endsOf(me) {
   const guide = guideOf(me);
+  if (!isRating(me) && me.classes > 2) return null;
   if (guide.length) return [guide[0], guide.at(-1)];
   return me.media === "melody" ? [[0, "bad"], [me.classes - 1, "good"]] : null;
 }

@@ -7,6 +7,7 @@ const key = (text) => h("kbd", {}, text);
 
 function range(keymap) {
   const last = keymap.answers.length - 1;
+  if (!keymap.answers.every((one, i) => i === 0 || one?.charCodeAt(0) === keymap.answers[i - 1]?.charCodeAt(0) + 1)) return "its key"; // A, B, O: no range
   return [key(keymap.printedAnswer(0)), last > 1 ? " to " : " ", key(keymap.printedAnswer(last))];
 }
 
@@ -49,9 +50,11 @@ function tick(words, checked, onchange) {
   return h("label", {}, h("input", { type: "checkbox", checked, onchange: (event) => onchange(event.target.checked) }), words);
 }
 
-export function openHelp({ keymap, player, sound, choices, ontry }) {
+export function openHelp({ me, keymap, player, sound, choices, ontry }) {
+  const meant = guide(me);
   const close = h("form", { method: "dialog" }, h("button", { class: "btn icon", "aria-label": "Close" }, icon("cross")));
   show(byId("help"), h("div", { class: "help-head" }, h("h2", { id: "help-title" }, "Keys"), close), h("dl", {}, rows(keymap, sound).map(([what, keys]) => [h("dt", {}, what), h("dd", {}, keys)])),
+    meant ? h("h3", {}, "What the answers mean") : null, meant,
     sound ? volume(player, ontry) : null,
     tick("Single keys answer (off: only Tab and Enter)", choices.get("single-keys", true), (on) => choices.set("single-keys", on)),
     tick("Chime when the next question is ready", choices.get("chime", true), (on) => choices.set("chime", on)));
