@@ -34,7 +34,7 @@ export class Ears {
   #listenToStream(stream) {
     const { session, desk } = this.page;
     const hear = { questions: () => void desk.fill(), closed: (said) => this.#closed(said), receipt: (said) => this.#receipt(said), status: (said) => this.page.heard(said), round: (said) => this.#round(said),
-      trainer: (said) => this.#trainer(said), notice: ({ level, text }) => this.page.tell(text, level), ended: ({ text }) => session.end(text) };
+      trainer: (said) => this.#trainer(said), notice: ({ level, text }) => { if (!session.ended) this.page.tell(text, level); }, ended: ({ text }) => session.end(text) };
     for (const [kind, call] of Object.entries(hear)) stream.addEventListener(kind, ({ detail }) => call(detail));
     stream.addEventListener("open", () => void this.catchUp());
   }
@@ -189,7 +189,8 @@ export class Ears {
       this.page.shut = false;
       void this.retry();
     } else this.page.session.unsent();
-    this.page.paintSigns();
+    if (this.page.session.ended) this.page.present();
+    else this.page.paintSigns();
   }
 
   retry() {

@@ -188,7 +188,7 @@ export class LabelPage {
     byId("title").textContent = correcting ? `Again: ${lower(titleOf(this.me))}` : titleOf(this.me);
     byId("title").hidden = byId("dock").hidden = document.querySelector(".jump").hidden = !asks;
     byId("ask-note").textContent = asks && !correcting ? `Question ${this.session.done + 1}` : "";
-    document.title = `${asks ? (correcting ? "Correcting" : `Question ${this.session.done + 1}`) : "Waiting"}: ${this.me.experiment}`;
+    document.title = `${asks ? (correcting ? "Correcting" : `Question ${this.session.done + 1}`) : this.session.ended ? "Done" : "Waiting"}: ${this.me.experiment}`;
     byId("correcting").hidden = !(asks && correcting);
     if (asks && correcting) this.#paintCorrecting(correcting);
   }
@@ -252,15 +252,20 @@ export class LabelPage {
   paintSigns() {
     this.history.paint();
     paintSaved(this.#way(), this.outbox.size);
-    paintAway(this.service.here, { unsent: this.outbox.size, left: this.session.ready.length, retry: () => this.ears.retry() });
+    paintAway(this.service.here || this.#isOver(), { unsent: this.outbox.size, left: this.session.ready.length, retry: () => this.ears.retry() });
     this.#paintProgress();
   }
 
   #way() {
     if (this.shut) return "shut";
-    if (!this.service.here) return "away";
+    if (!this.service.here && !this.#isOver()) return "away";
     if (this.outbox.size) return "sending";
     return this.ears.kept.size ? "kept" : "saved";
+  }
+
+  // Nothing is left to be sent: that the service goes with the run is no trouble.
+  #isOver() {
+    return Boolean(this.session.ended) && !this.outbox.size;
   }
 
   #paintProgress() {

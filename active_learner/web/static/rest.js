@@ -5,7 +5,7 @@ import { byId, h, show } from "./tree.js";
 import { isNumber, percent, plural } from "./words.js";
 
 export function paintRest({ ended, here, text, status, chime, onchime }) {
-  if (ended) return over(ended, status);
+  if (ended) return over(ended, status, here);
   const training = status?.training && status.training !== "idle";
   return show(byId("stage"), h("div", { class: "rest" }, h("h1", {}, here ? "Nothing to ask right now" : "No more questions are here"), h("p", {}, text || (here ? "You will hear a chime when the next question is here." : "They come when the service is back. Your answers are kept.")),
     training ? work(status) : null, h("div", { class: "after" }, chimeButton(chime, onchime), h("a", { class: "btn line", href: "/run" }, "Watch the run"))));
@@ -21,7 +21,7 @@ function work(status) {
   return h("div", { class: "work" }, bar, h("div", {}, h("span", {}, `Epoch ${status.epoch} of ${status.epochs}, batch ${status.batch} of ${status.batches}`)));
 }
 
-function over(text, status) {
+function over(text, status, here) {
   const result = isNumber(status?.accuracy) ? `Done: ${percent(status.accuracy)} after ${plural(status.labels, "label")}` : "Done";
-  show(byId("stage"), h("div", { class: "rest" }, h("span", { class: "mark" }, icon("check", 36)), h("h1", {}, result), h("p", {}, text), h("div", { class: "after" }, h("a", { class: "btn main", href: "/run" }, "See the run"))));
+  show(byId("stage"), h("div", { class: "rest" }, h("span", { class: "mark" }, icon("check", 36)), h("h1", {}, result), h("p", {}, text), here ? h("div", { class: "after" }, h("a", { class: "btn main", href: "/run" }, "See the run")) : h("p", {}, "Its curve is in report.html, in the run folder.")));
 }
