@@ -136,7 +136,7 @@ def test_a_person_starts_hears_answers_and_sees_the_curve_rise_through_a_reload_
     person.saved()
     decide(person, "34")
     undo_and_revise(person)
-    for _ in range(1000):
+    for _ in range(2000):
         if watching.evaluate(POINTS) > points:
             break
         watching.wait_for_timeout(50)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PEER = str(ROOT / "tests" / "foreign_peer.py")
-DEADLINE = 60.0
+DEADLINE = 150.0
 
 
 class Process:

@@ -22,7 +22,7 @@ from active_learner.peer import Peer, Received
 from protocol.messages import Forward, Gradient, Position, PositionRequest, Promote, Promoted, Status, Step
 
 pytestmark = pytest.mark.integration
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 SEED = 3
 CONFIG = """
 name: tried

@@ -49,7 +49,7 @@ class Lines:
     def peer(self, name: str, *rooms: str, experiment: str = "one", exclusive: bool = False) -> Peer:
         peer = Peer(self.address, experiment, name, name, list(rooms), exclusive)
         self.all.append(peer)
-        peer.begin(10)
+        peer.begin(30)
         return peer
 
 
@@ -81,7 +81,7 @@ def lines(address: str) -> Iterator[Lines]:
 def heard(line: Line, name: str) -> Message:
     """The next message of that name."""
     for _ in range(1000):
-        message = line.receive(10) if isinstance(line, Peer) else line.hear(10)
+        message = line.receive(30) if isinstance(line, Peer) else line.hear(30)
         assert message, f"no {name}"
         if message.name == name:
             return message
@@ -160,7 +160,7 @@ def test_a_peer_recovers_from_unknown(lines: Lines) -> None:
     peer.say("BYE", why="as if the broker had forgotten it")
     peer.say("PING", id="still there?")
     old = peer.session
-    within(10, lambda: (peer.receive(0.01), peer.ready and peer.session != old)[1])
+    within(30, lambda: (peer.receive(0.01), peer.ready and peer.session != old)[1])
     other.tell("control", "LOG_LINE", **log(1))
     assert heard(peer, "LOG_LINE").session == other.session
 
@@ -177,7 +177,7 @@ def test_a_name_of_a_live_peer_is_refused(lines: Lines) -> None:
     owner = lines.peer("owner", "control", experiment="names")
     line = lines.stranger()
     line.say("HELLO", **owner.hello | {"instance": "01"})
-    answer = within(10, lambda: (owner.receive(0), line.hear(0.05))[1])
+    answer = within(30, lambda: (owner.receive(0), line.hear(0.05))[1])
     assert (answer.name, answer.fields["code"]) == ("REFUSED", "name_taken")
 
 

@@ -24,7 +24,7 @@ from protocol.messages import Answer, AnswerReceipt, Question
 
 pytestmark = pytest.mark.integration
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 PROMPT = "label> "
 MELODY = """
 name: tunes

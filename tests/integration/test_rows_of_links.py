@@ -87,7 +87,7 @@ def test_row_10_a_stopped_process_is_noticed_and_the_run_ends_with_the_right_wei
 
 def run(story: Callable[[Process, str], Awaitable[None]]) -> None:
     async def bounded(process: Process, address: str) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             await story(process, address)
 
     with broker() as (process, address):

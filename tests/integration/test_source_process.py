@@ -19,7 +19,7 @@ from active_learner.peer import Peer, Received
 from protocol.messages import Candidates, Control, LogLine, Scores, SourceEnded, Taken
 
 pytestmark = pytest.mark.integration
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 
 
 class Processes:
