@@ -62,7 +62,7 @@ def test_make_run_broker_and_four_more_shells_each_ended_by_control_c(by_hand: C
 )
 def test_any_order_of_start_comes_to_rounds(order: tuple[str, ...], by_hand: Callable[..., Hand]) -> None:
     """Each is up, or knows that it waits for the broker, before the next is started."""
-    hand = by_hand("digits", "broker.connect_timeout_s=100")
+    hand = by_hand("digits", "broker.connect_timeout_s=300")  # the first one waits until all the others have started
     shells = {}
     for command in order:
         if command == "broker":
