@@ -286,14 +286,12 @@ class World:
                 process.loop.run_now(lambda process=process, start=start: process.service._pump.handle(start))
 
     def _is_done(self) -> bool:
+        """A labeler that is down may have kept an answer of which no other process knows: what it has to say is awaited."""
         ledger = self.watch.durable
-        unsent = any(
-            process.service.machine.unsent
-            for name, process in self.processes.items()
-            if name.startswith("labeler") and process.is_up
-        )
+        labelers = [process for name, process in self.processes.items() if name.startswith("labeler")]
+        is_said = all(process.is_up and not process.service.machine.unsent for process in labelers)
         is_open = any(one not in ledger.closed for one in self.open_at_heal)
-        return len(ledger.results) >= self.target and not unsent and not is_open
+        return len(ledger.results) >= self.target and is_said and not is_open
 
     def _sum_up(self, verdict: Verdict) -> None:
         network = self.network.counts
