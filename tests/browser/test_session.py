@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -367,3 +368,18 @@ def test_answers_have_keys_of_the_config_too(serve: Serve, visit: Open) -> None:
     assert values(serving.desk) == [("answer", 1), ("answer", 0)]
     person.page.keyboard.press("Shift+H")
     assert person.page.get_by_text("Roll hidden: only listen").is_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 700, 360])
+def test_nothing_moves_when_a_round_begins(serve: Serve, visit: Open, width: int) -> None:
+    idle = {"labels": 150, "accuracy": 0.5, "model_version": 18, "open_questions": 12, "training": "idle"}
+    serving = serve(Desk(list(melodies()), status=idle, me={"labels_goal": 200}))
+    person = visit(serving, viewport={"width": width, "height": 800}).start()
+    place = person.page.locator("#answers").bounding_box()
+    serving.say("status", {**idle, "training": "computing", "epoch": 4, "epochs": 10, "batch": 3, "batches": 8})
+    person.page.locator("#progress .busy").wait_for()
+    assert person.page.locator("#answers").bounding_box() == place
+    assert person.say("document.documentElement.scrollWidth") <= width
+    parts = person.page.locator("#progress > div")
+    boxes = [box for one in parts.all() if (box := one.bounding_box())]
+    assert all(left["x"] + left["width"] <= right["x"] for left, right in pairwise(boxes))

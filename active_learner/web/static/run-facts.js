@@ -46,7 +46,7 @@ export function phasesOf(status) {
   const { pool = 0, pool_size: wanted = 0, open_questions: open = 0, epoch = 0, epochs = 0, batch = 0, batches = 0 } = status;
   const done = epochs ? Math.min(1, (Math.max(0, epoch - 1) + (batches ? batch / batches : 0)) / epochs) : 0;
   return [
-    { on: COLLECTS.has(status.asking), name: "Collecting", of: pool >= wanted ? plural(pool, "sample") : `${number(pool)} of ${number(wanted)}`, part: wanted ? Math.min(1, pool / wanted) : 0, words: pool >= wanted ? `Enough to choose from; questions are asked from ${number(wanted)} on.` : "The pool fills." },
+    { on: COLLECTS.has(status.asking), name: "Collecting", of: pool >= wanted ? plural(pool, "sample") : `${number(pool)} of ${number(wanted)}`, part: wanted ? Math.min(1, pool / wanted) : 0, words: pool >= wanted ? `Enough to ask from; it begins at ${number(wanted)}.` : "The pool fills." },
     { on: ASKS.has(status.asking), name: "Asking", of: plural(open, "open question"), part: open ? 1 : 0, words: [status.text || (open ? "Waiting for answers." : "Nothing is asked."), agreementOf(status)].filter(Boolean).join(" · ") },
     { on: trains, name: trains ? `Training v${number((status.model_version ?? 0) + 1)}` : "Training", of: trains ? `epoch ${epoch} of ${epochs}` : "idle", part: trains ? done : 0, words: trains ? `Batch ${batch} of ${batches}, step ${number(status.step ?? 0)}${isNumber(status.loss) ? `, loss ${status.loss.toFixed(3)}` : ""}` : `Model v${number(Math.max(0, status.model_version ?? 0))}, step ${number(status.step ?? 0)}` },
   ];

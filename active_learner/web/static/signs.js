@@ -45,7 +45,7 @@ export function clearNotice() {
 const TRAINS = (status) => status?.training && status.training !== "idle" && status.epochs > 0;
 
 export function paintProgress({ status, me, done, open, rating, news }) {
-  show(byId("progress"), labels(status, me), model(status, rating, news), h("div", {}, h("span", {}, h("strong", {}, String(done)), h("span", { class: "extra" }, ` ${done === 1 ? "answer" : "answers"} this session${open ? ` · ${plural(open, "question")} open` : ""}`), h("span", { class: "short" }, " done"))));
+  show(byId("progress"), labels(status, me), model(status, rating, news), h("div", {}, h("span", {}, h("strong", {}, String(done)), h("span", { class: "extra" }, ` ${done === 1 ? "answer" : "answers"} this session`), open ? h("span", { class: "extra open" }, ` · ${plural(open, "question")} open`) : null, h("span", { class: "short" }, " done"))));
 }
 
 function labels(status, me) {
