@@ -40,6 +40,11 @@ def place_of(plan: Plan, step: int) -> BatchPlace:
     return BatchPlace(plan, step, epoch, batch, batches[batch])
 
 
+def last_step(plans: Sequence[Plan]) -> int:
+    """Of the last plan; 0 without one."""
+    return plans[-1].last_step if plans else 0
+
+
 def plan_of(plans: Sequence[Plan], step: int) -> Plan | None:
     """The plan that has this step; plans are by round, their steps without gap."""
     for plan in reversed(plans):

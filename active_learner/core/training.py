@@ -17,7 +17,7 @@ from active_learner.core.promotion import Gate
 from active_learner.core.records import Plan, RoundResult
 from active_learner.core.resends import Backoff, Due, Jitter, no_jitter
 from active_learner.core.round_log import RoundLog
-from active_learner.core.schedule import BatchPlace, place_of, plan_of
+from active_learner.core.schedule import BatchPlace, last_step, place_of, plan_of
 from active_learner.core.stages import Restoration, Stages
 from active_learner.core.training_events import (
     AppliedHeard,
@@ -147,7 +147,6 @@ class TrainingMachine(Machine[Event, Command]):
         self._unanswered: list[Command] = []
         self._due = Due(0.0, 0.0)
         self._has_met, self._is_above = False, not accept_rollback
-        self._last_known = self.plans[-1].last_step if self.plans else 0  # before we met, nobody can have done more
         self._doubted = -1
         self.deadline = float("inf")
 
@@ -161,11 +160,13 @@ class TrainingMachine(Machine[Event, Command]):
 
     # --- planning
 
-    def _plan(self, _: RoundWanted) -> list[Command]:
+    def _plan(self, event: RoundWanted) -> list[Command]:
+        """Not before all were met: in a store that was put back unnoticed, its steps could be those of a plan that is lost."""
+        if not self._has_met:
+            return self._remember_round(event)
         self._round_wanted = False
         self._enter("planning", None)
-        first_step = self.plans[-1].last_step + 1 if self.plans else 1
-        return [MakePlan(None, first_step)]
+        return [MakePlan(None, last_step(self.plans) + 1)]
 
     def _remember_round(self, _: RoundWanted) -> list[Command]:
         self._round_wanted = True
@@ -183,7 +184,7 @@ class TrainingMachine(Machine[Event, Command]):
 
     def _sync(self, event: Event) -> list[Command]:
         self.stages.forget()
-        return self._say("syncing", [AskPosition(self.term)], _at(event))
+        return self._say("syncing", [AskPosition(self.term)], event.at)
 
     def _hear_position(self, event: PositionHeard) -> list[Command]:
         self.stages.hear(event)
@@ -191,7 +192,8 @@ class TrainingMachine(Machine[Event, Command]):
 
     def _reconcile(self, event: PositionHeard) -> list[Command]:
         self.stages.hear(event)
-        last = self.plans[-1].last_step if self.plans and self._has_met else self._last_known
+        is_sure = self._has_met or not self._accept_rollback  # or an open plan is not the one whose steps were done
+        last = last_step([plan for plan in self.plans if is_sure or self._log.has_result(plan)])
         ahead = self.stages.ahead_of(last)
         if ahead and not self._accept_rollback:
             return self._end(ahead)
@@ -394,7 +396,3 @@ class TrainingMachine(Machine[Event, Command]):
         self.deadline = float("inf") if deadline is None else deadline
         if phase != "halted":
             self.halt_reason = ""
-
-
-def _at(event: Event) -> float:
-    return getattr(event, "at", 0.0)

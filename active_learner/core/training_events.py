@@ -35,6 +35,8 @@ class PlanCommitted:
 class NothingToTrain:
     """There is no label to make a plan of."""
 
+    at: float
+
 
 @dataclass(frozen=True, slots=True)
 class StageJoined:

@@ -160,7 +160,7 @@ class TrainingShell:
             plan = await self._book.make_plan(template)
             if plan is not None:
                 self._on_plan()
-            self.handle(told.NothingToTrain() if plan is None else told.PlanCommitted(plan, _now()))
+            self.handle(told.NothingToTrain(_now()) if plan is None else told.PlanCommitted(plan, _now()))
 
         self._spawn(make())
 
