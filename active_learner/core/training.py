@@ -147,6 +147,8 @@ class TrainingMachine(Machine[Event, Command]):
         self._unanswered: list[Command] = []
         self._due = Due(0.0, 0.0)
         self._has_met, self._is_above = False, not accept_rollback
+        # before we met, nobody can have done more; an open plan may be one of after the rollback, and what was done one of before
+        self._last_known = last_step([plan for plan, result in history if result is not None or not accept_rollback])
         self._doubted = -1
         self.deadline = float("inf")
 
@@ -161,8 +163,8 @@ class TrainingMachine(Machine[Event, Command]):
     # --- planning
 
     def _plan(self, event: RoundWanted) -> list[Command]:
-        """Not before all were met: in a store that was put back unnoticed, its steps could be those of a plan that is lost."""
-        if not self._has_met:
+        """Behind an accepted rollback not before all have gone back: steps of a plan that is lost could be taken for its own."""
+        if self._accept_rollback and not self._has_met:
             return self._remember_round(event)
         self._round_wanted = False
         self._enter("planning", None)
@@ -192,8 +194,7 @@ class TrainingMachine(Machine[Event, Command]):
 
     def _reconcile(self, event: PositionHeard) -> list[Command]:
         self.stages.hear(event)
-        is_sure = self._has_met or not self._accept_rollback  # or an open plan is not the one whose steps were done
-        last = last_step([plan for plan in self.plans if is_sure or self._log.has_result(plan)])
+        last = last_step(self.plans) if self._has_met else self._last_known
         ahead = self.stages.ahead_of(last)
         if ahead and not self._accept_rollback:
             return self._end(ahead)

@@ -149,7 +149,7 @@ class StatusBoard:
             return f"training is halted: {training.halt_reason}"
         if training.phase not in ("idle", "syncing"):
             return f"{training.phase} step {training.applied + 1}"
-        if training.phase == "syncing" or asking.phase == "holding":
+        if training.phase == "syncing":
             return "waits for the evaluator"
         if asking.phase == "asking":
             labelers = len(asking.here.labelers)
