@@ -13,7 +13,7 @@ PROCESSES = 5
 
 
 class Recovery(Proof):
-    """A unit is a kill. In a test run on a busy machine every process must come back; how soon, the long form is held to."""
+    """A unit is a kill. In a test run on a busy machine only the bound counts; the medians are told by the long form."""
 
     title: ClassVar[str] = "recovery from a kill to the next useful message"
     unit: ClassVar[str] = "kills"
@@ -38,12 +38,12 @@ class Recovery(Proof):
     def goals(self, total: Tally, units: int) -> list[Goal]:
         counts = total.counts
         longest = max(total.highest.values(), default=float("inf"))
-        found = [Goal(f"{units} kills", f"{counts['kills']}", counts["kills"] >= units)]
-        if units < self.long:
-            return [*found, Goal("every one works again", f"at most {longest:.2f} s", not counts["not back"])]
-        bounded = not counts["late"] and longest < WORST_S
-        found.append(Goal(f"every one works again within {WORST_S:.0f} s", f"at most {longest:.2f} s", bounded))
-        return [*found, *(_median(total, one) for one in GOALS_S)]
+        bounded = not counts["late"] and not counts["not back"] and longest < WORST_S
+        found = [
+            Goal(f"{units} kills", f"{counts['kills']}", counts["kills"] >= units),
+            Goal(f"every one works again within {WORST_S:.0f} s", f"at most {longest:.2f} s", bounded),
+        ]
+        return found if units < self.long else [*found, *(_median(total, one) for one in GOALS_S)]
 
 
 def _median(total: Tally, program: str) -> Goal:
