@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from active_learner.core.answering import MAX_UNSENT, REFUSED
+from active_learner.core.answering import MAX_UNSENT
+from active_learner.core.decisions import REFUSED
 from active_learner.core.holding import AHEAD
 from active_learner.core.unsent import RESEND_S
 from active_learner.durable.kept_answers import FULL, REMEMBERED, KeptAnswers

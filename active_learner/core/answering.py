@@ -53,10 +53,6 @@ MAX_UNSENT = 1000
 """Answers without receipt above which nothing more is asked: an hour of a quick person's work while the trainer is away, and
 less than 4 MiB (an answer takes 3 KB at most, by the limits of its strings)."""
 
-REFUSED = frozenset({"bad_value", "conflict", "surplus"})
-"""After these the question is asked again when the trainer still asks it, and the new answer gets the next revision. After a
-conflict an earlier process of this annotator skipped it or took its answer back; after `surplus` others took theirs back."""
-
 NOT_LEASED = "it may go to somebody else now"
 
 
@@ -69,6 +65,7 @@ class Answering(Machine[Event, Command]):
         ("full", "question_new"): "_take",
         ("leaving", "question_new"): "_ignore",
         ("*", "question_other"): "_ignore",
+        ("*", "question_open"): "_take",
         ("*", "question_again"): "_ignore",
         ("*", "question_overfull"): "_ignore",
         ("asking", "closed_asked"): "_withdraw",
@@ -200,8 +197,9 @@ class Answering(Machine[Event, Command]):
     def _classify_question(self, question: Question) -> str:
         if question.annotator not in ("", self.annotator):
             return "question_other"
-        decision = self._decisions.find(question.id)
-        if question.id in self._open or (decision is not None and not decision.reopens):
+        if question.id in self._open:
+            return "question_open"
+        if self._decisions.is_over(question.id):
             return "question_again"
         return "question_overfull" if len(self._open) >= MAX_OPEN else "question_new"
 
@@ -230,9 +228,8 @@ class Answering(Machine[Event, Command]):
     # --- questions
 
     def _take(self, event: QuestionArrived) -> list[Command]:
-        decision = self._decisions.find(event.question.id)
-        if decision is not None:
-            decision.closed = False
+        """One that is here is said again to a trainer that does not know it."""
+        self._decisions.reopen(event.question.id)
         self._open.put(event.question)
         self.holding.arrived(event.question.id)
         return []
@@ -277,7 +274,9 @@ class Answering(Machine[Event, Command]):
         return [SayLease(lease) for lease in self.holding.say(self._open, self._unsent.questions(), at)]
 
     def _hear_leased(self, event: LeasedArrived) -> list[Command]:
-        self._open.drop(self._open.outside(event.leased.holds))
+        if lost := self._open.outside(event.leased.holds):
+            self.holding.changed()  # a LEASED that comes late takes what is leased since
+        self._open.drop(lost)
         self.holding.leased(event.leased.holds, event.leased.seconds, event.at)
         return []
 
@@ -355,9 +354,8 @@ class Answering(Machine[Event, Command]):
     def _settle(self, event: ReceiptArrived) -> list[Command]:
         pending = self._unsent[event.receipt.id]
         answer, status = pending.answer, event.receipt.status
-        decision = self._decisions.find(answer.question)
-        if decision is not None and decision.answer.id == answer.id:
-            decision.reopens |= status in REFUSED or (decision.closed and answer.action is Action.SKIP)
+        if self._decisions.settle(answer, status):
+            self.holding.changed()
         forget: list[Command] = [Forget(answer.id, status)] if self._keeps else []
         settled = [Tell(event.receipt), *forget, *self._unsent.pop(pending, event.at)]
         return settled + self._ask_again() + self._drained()

@@ -17,6 +17,10 @@ FEATURE_BYTES = 1024 * 1024
 REMEMBERED = 1000
 """Decisions that can be undone or revised, and whose repeats are known; as many as are kept on the disk."""
 
+REFUSED = frozenset({"bad_value", "conflict", "surplus"})
+"""After these the question is asked again when the trainer still asks it, and the new answer gets the next revision. After a
+conflict an earlier process of this annotator skipped it or took its answer back; after `surplus` others took theirs back."""
+
 
 @dataclass(slots=True)
 class Decision:
@@ -58,6 +62,25 @@ class Decisions:
 
     def find(self, question: str) -> Decision | None:
         return self._all.get(question)
+
+    def is_over(self, question: str) -> bool:
+        """It was decided, and is not asked again should it come again."""
+        decision = self._all.get(question)
+        return decision is not None and not decision.reopens
+
+    def reopen(self, question: str) -> None:
+        """The trainer asks it (again): it is not closed."""
+        decision = self._all.get(question)
+        if decision is not None:
+            decision.closed = False
+
+    def settle(self, answer: Answer, status: str) -> bool:
+        """Its final receipt came. True: it was refused, and nothing was decided since."""
+        decision = self._all.get(answer.question)
+        if decision is None or decision.answer.id != answer.id:
+            return False
+        decision.reopens |= status in REFUSED or (decision.closed and answer.action is Action.SKIP)
+        return status in REFUSED
 
     def put(self, decision: Decision) -> None:
         """The last one, in place of an earlier one of its question."""

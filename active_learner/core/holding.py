@@ -53,6 +53,10 @@ class Holding:
     def arrived(self, question: str) -> None:
         """It is told to hold that, soon, lest it is said again."""
         self._gives.pop(question, None)
+        self.changed()
+
+    def changed(self) -> None:
+        """What it has is not what the trainer was told last: that is said soon."""
         self._has_news = True
         self._waits |= self.ahead == 0
 

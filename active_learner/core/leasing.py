@@ -200,14 +200,12 @@ class Leasing(Machine[Event, Command]):
                 item.holders[seat.annotator] = Hold(at + self.lease_s, REPEAT.now(at))
 
     def _close(self, event: QuestionsClosed) -> list[Command]:
-        for question in event.ids:
-            item = self._items.get(question)
-            if item is not None:
-                self._items.drop(item)
+        for item in self._items.among(event.ids):
+            self._items.drop(item)
         return [CloseQuestions(event.ids, event.why), *self._settle(event.at)]
 
     def _take_back(self, event: TakeBackWanted) -> list[Command]:
-        there = [item for one in event.ids if (item := self._items.get(one)) is not None and self._is_untouched(item)]
+        there = [item for item in self._items.among(event.ids) if self._is_untouched(item)]
         for item in there:
             self._items.drop(item)
         taken = tuple(item.question.id for item in there)
@@ -223,29 +221,28 @@ class Leasing(Machine[Event, Command]):
 
     def _lease(self, event: LeaseAsked) -> list[Command]:
         seat = self._seats.get(event.annotator)
-        if seat is None or (seat.peer, seat.session) != (event.peer, event.session):
+        is_new = seat is None or (seat.peer, seat.session) != (event.peer, event.session)
+        if seat is None or is_new:
             undone = () if seat is None else seat.undone
             seat = self._seats[event.annotator] = Seat(event.annotator, event.peer, event.session, undone)
-            self._say_all_anew(event)
+        self._unsee(event, is_new)
         seat.wants, seat.until, seat.is_here = min(event.wants, MOST_HELD), event.at + self.lease_s, True
         self._claim(event)
-        for question in event.gives:
-            item = self._items.get(question)
-            if item is not None:
-                item.holders.pop(event.annotator, None)
+        for item in self._items.among(event.gives):
+            item.holders.pop(event.annotator, None)
         return [*self._settle(event.at), self._leased(seat)]
 
-    def _say_all_anew(self, event: LeaseAsked) -> None:
-        """Another process sits there: what it has it will tell."""
+    def _unsee(self, event: LeaseAsked, is_new: bool) -> None:
+        """What it does not name it has not (any more): another process sits there, its answer was refused, or it was told that the
+        lease is somebody else's."""
+        due = REPEAT.now(event.at) if is_new else REPEAT.first(event.at)
         for item in self._items.held_by(event.annotator):
             hold = item.holders[event.annotator]
-            hold.is_seen, hold.due = False, REPEAT.now(event.at)
+            if item.question.id not in event.holds and (is_new or hold.is_seen):
+                hold.is_seen, hold.due = False, due
 
     def _claim(self, event: LeaseAsked) -> None:
-        for question in event.holds:
-            item = self._items.get(question)
-            if item is None:
-                continue
+        for item in self._items.among(event.holds):
             hold = item.holders.get(event.annotator)
             if hold is None and self._may_have(event.annotator, item):
                 hold = item.holders[event.annotator] = Hold(0.0, REPEAT.first(event.at))

@@ -50,6 +50,9 @@ class OpenQuestions:
         return self._all[id].undone
 
     def put(self, question: Question, undone: bool = False) -> None:
+        """One that is there keeps its place."""
+        if question.id in self._all and not undone:
+            return
         self._arrivals += 1
         self._all.pop(question.id, None)
         self._all[question.id] = OpenQuestion(question, self._arrivals, undone)

@@ -65,6 +65,10 @@ class Items:
     def get(self, id: str) -> Item | None:
         return self._by_id.get(id)
 
+    def among(self, ids: Iterable[str]) -> list[Item]:
+        """Those of these that are open."""
+        return [item for one in ids if (item := self._by_id.get(one)) is not None]
+
     def about(self, key: str) -> Item | None:
         """The one about the sample with this content key."""
         return self._of_key.get(key)

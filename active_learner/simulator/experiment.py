@@ -15,6 +15,7 @@ from active_learner.config.schema import Config
 from active_learner.core.answering import MAX_UNSENT, Answering
 from active_learner.core.checkpointing import CheckpointRule
 from active_learner.core.evaluation_events import TRAINER, Place
+from active_learner.core.holding import AHEAD
 from active_learner.core.proposing import Proposing
 from active_learner.losses.cross_entropy import CrossEntropy
 from active_learner.peer import Peer
@@ -62,12 +63,13 @@ and none is lost here; who is asked after a quarter of a second has mostly spoke
 LONG_LEASE_S = 600.0
 """Where people may be away for hours: looks are rare then, and a lease that is shorter than the time between them always over."""
 LOW_LIMITS = {
-    ("active_learner.core.answering", "MAX_OPEN"): 2,
+    ("active_learner.core.answering", "MAX_OPEN"): AHEAD,
     ("active_learner.core.answering", "HISTORY"): 1,
     ("active_learner.core.evaluation_triggers", "WAITING_LIMIT"): 0,
     ("active_learner.core.leasing", "MOST_SEATS"): 2,
     ("active_learner.core.scoring", "SCORING_LIMIT"): 1,
 }
+"""A labeler has place for as many questions as it wants to hold, as ever: what is leased to it and has no place, nobody gets."""
 
 
 @dataclass(slots=True)

@@ -58,13 +58,16 @@ class Seat:
 
 
 class World:
+    lease_s = LEASE_S
+    is_quiet = False
+
     def __init__(self, seed: int, machine: type[Answering] = Answering) -> None:
         self.random, self.at, self.made = Random(seed), 0.0, 0
         self.seats = {name: Seat(machine(name, resend_s=0.2)) for name in NAMES}
         self.events: list[LabelEvent] = []
         self.open: dict[str, AskedQuestion] = {}
         self.sessions = 0
-        self.trainer = Leasing(Enough(1, False), LEASE_S)
+        self.trainer = Leasing(Enough(1, False), self.lease_s)
         for name in NAMES:
             self.link(name)
 
@@ -76,7 +79,7 @@ class World:
                 case trainers.SayQuestion(question=one, annotator=name):
                     self.seats[name].down.append(self.wire(one, name))
                 case trainers.SayLeased(annotator=name, holds=holds, waiting=waiting):
-                    self.seats[name].down.append(Leased(name, holds, LEASE_S, waiting, ""))
+                    self.seats[name].down.append(Leased(name, holds, self.lease_s, waiting, ""))
                 case CloseQuestions(ids=ids, why=why):
                     for closed in ids:
                         self.open.pop(closed, None)
@@ -120,7 +123,9 @@ class World:
     def restart(self) -> None:
         for name in NAMES:
             self.unlink(name)
-        self.trainer = Leasing(Enough(1, False), LEASE_S, open_questions=list(self.open.values()), said=self.events)
+        self.trainer = Leasing(
+            Enough(1, False), self.lease_s, open_questions=list(self.open.values()), said=self.events
+        )
         for name in NAMES:
             self.link(name)
 
@@ -256,8 +261,29 @@ class World:
                 self.deliver(name)
 
 
-def played(seed: int, steps: int, machine: type[Answering] = Answering) -> World:
-    world = World(seed, machine)
+class LateWorld(World):
+    """Until it is quiet messages are lost, doubled, and overtaken by those behind them; no lease ends before it is over."""
+
+    lease_s = 100_000.0
+
+    def deliver(self, name: str) -> None:
+        seat, luck = self.seats[name], self.random.random()
+        for way in (seat.up, seat.down):
+            if way and not self.is_quiet and luck < 0.3:
+                way.rotate(-1)  # the first one comes last
+            elif way and not self.is_quiet and luck < 0.4:
+                way.append(way[0])
+            elif way and not self.is_quiet and luck < 0.5:
+                way.popleft()
+        super().deliver(name)
+
+    def quieten(self) -> None:
+        self.is_quiet = True
+        super().quieten()
+
+
+def played(seed: int, steps: int, machine: type[Answering] = Answering, kind: type[World] = World) -> World:
+    world = kind(seed, machine)
     for number in range(steps):
         world.step(number)
     world.quieten()
@@ -276,6 +302,12 @@ def played(seed: int, steps: int, machine: type[Answering] = Answering) -> World
 @given(seed=st.integers(0, 2**32), steps=st.integers(20, 300))
 def test_both_sides_know_the_same_when_it_is_quiet(seed: int, steps: int) -> None:
     played(seed, steps)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32), steps=st.integers(20, 300))
+def test_what_was_lost_on_the_way_is_found_long_before_leases_end(seed: int, steps: int) -> None:
+    played(seed, steps, kind=LateWorld)
 
 
 class _KeepsAll(Answering):

@@ -565,6 +565,42 @@ class TestLeases:
         desk.asked(mine("q"))
         assert desk.tell(Tick(0.2)) == [says(AHEAD, ("q",), ())]
 
+    def test_so_is_one_that_is_here_and_said_again(self, desk: Desk) -> None:
+        """The trainer heard a LEASE of before last: it goes on asking until it knows better."""
+        desk.tell(TrainerSeen(0.0))
+        desk.asked(mine("r", 2), mine("q"))
+        desk.tell(Tick(0.1))
+        desk.tell(leased("r", "q", at=0.1))
+        assert desk.tell(Tick(0.2)) == []
+        assert desk.asked(mine("r", 2)) == []
+        assert desk.tell(Tick(0.3)) == [says(AHEAD, ("r", "q"), ())]
+
+    def test_what_was_taken_back_keeps_its_place_when_it_is_said_again(self, desk: Desk) -> None:
+        desk.asked(mine("q"))
+        desk.received(desk.answered("q"))
+        desk.asked(mine("r", 2))
+        desk.reply("q", Action.UNDO)
+        desk.asked(mine("q"))
+        assert desk.tell(leased("r")) == []
+        assert [one.id for one in desk.machine.questions()] == ["q", "r"]
+
+    def test_what_is_lost_by_a_leased_is_told_soon(self, desk: Desk) -> None:
+        """It may be one of before, that comes late: the trainer says the question again when it knows."""
+        desk.tell(TrainerSeen(0.0))
+        desk.asked(mine("q"), mine("r", 2))
+        desk.tell(Tick(0.1))
+        desk.tell(leased("q", at=0.1))
+        assert desk.tell(Tick(0.2)) == [says(AHEAD, ("q",), ())]
+
+    def test_so_is_an_answer_that_was_refused(self, desk: Desk) -> None:
+        desk.tell(TrainerSeen(0.0))
+        desk.asked(mine("q"))
+        sent = desk.answered("q")
+        desk.tell(leased("q", at=0.0))
+        assert desk.tell(Tick(0.1)) == []
+        desk.received(sent, "bad_value")
+        assert desk.tell(Tick(0.2)) == [says(AHEAD, (), ())]
+
     def test_a_trainer_that_went_is_told_nothing(self, desk: Desk) -> None:
         desk.tell(TrainerSeen(0.0))
         desk.tell(TrainerGone(1.0))

@@ -146,6 +146,23 @@ def test_what_is_never_seen_is_said_again_and_given_up_alone() -> None:
     assert asked(room.passes_time(1.5)) == [("bob", "q2")]
 
 
+def test_what_is_not_named_any_more_is_said_again_until_it_is() -> None:
+    """A LEASED of before came late and took it from the screen, or an answer to it was refused."""
+    room = Room()
+    room.opens(*Q[:2])
+    room.lease("ann")
+    room.lease("ann", holds=("q1", "q2"))
+    assert asked(room.passes_time(2.0)) == []
+    assert asked(room.lease("ann", holds=("q1",))) == []
+    assert asked(room.passes_time(0.4)) == []
+    assert asked(room.passes_time(0.1)) == [("ann", "q2")]
+    room.lease("ann", holds=("q1",))
+    assert asked(room.passes_time(0.9)) == [], "as seldom as before"
+    assert asked(room.passes_time(0.1)) == [("ann", "q2")]
+    room.lease("ann", holds=("q1", "q2"))
+    assert asked(room.passes_time(9.0)) == []
+
+
 def test_what_is_given_back_goes_to_another_at_once() -> None:
     room = Room()
     room.opens(*Q[:2])
