@@ -10,7 +10,9 @@ from active_learner.core.training_events import PositionHeard
 
 ASKS = 4
 """Questions at once: two stages that come, a restoration, and one more. A POSITION does not say which question it answers, so
-where messages are doubled or late an answer to an earlier one leads to the next question, and that to more answers: a storm."""
+where messages are doubled or late an answer to an earlier one leads to the next question, and that to more answers: a storm.
+Nor is what is heard an answer while the next question is held back: who went on by it would say a batch each time, and each
+batch that does not fit is answered by positions too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,15 @@ class Stages:
         self._heard: dict[str, PositionHeard] = {}
         self._versions: dict[str, int] = {}
         self._asked: deque[float] = deque(maxlen=ASKS)
+        self.is_asked = True
+        """The last question is said, not held back: what is heard may answer it."""
 
     def may_ask(self, at: float, within_s: float) -> bool:
         """Fewer than ASKS questions were asked in this time; True counts as one."""
         may = len(self._asked) < ASKS or at >= self._asked[0] + within_s
         if may:
             self._asked.append(at)
+        self.is_asked = may
         return may
 
     def forget(self) -> None:

@@ -149,8 +149,7 @@ class TrainingMachine(Machine[Event, Command]):
         self._has_met, self._is_above = False, not accept_rollback
         # before we met, nobody can have done more; an open plan may be one of after the rollback, and what was done one of before
         self._last_known = last_step([plan for plan, result in history if result is not None or not accept_rollback])
-        self._doubted = -1
-        self.deadline = float("inf")
+        self._doubted, self.deadline = -1, float("inf")
 
     def classify(self, event: Event) -> str:
         return triggers.trigger(self, event)
@@ -372,7 +371,7 @@ class TrainingMachine(Machine[Event, Command]):
         if is_long and len(self.stages.roles) > 1 and self.phase in ("predicting", "applying"):
             return self._sync(event)
         self._due = self._backoff.next(self._due, event.at)
-        self.deadline = self._due.at
+        self.deadline, self.stages.is_asked = self._due.at, True
         return [Validate(c.round, again=True) if isinstance(c, Validate) else c for c in self._unanswered]
 
     def _wait(self, _: Event) -> list[Command]:

@@ -98,6 +98,8 @@ def _of_step(here: Standing, event: PredictionHeard | GradientReady | AppliedHea
 def _of_position(here: Standing, event: PositionHeard) -> str:
     if event.term != here.term or event.role not in here.stages.roles:
         return "stale"
+    if here.phase == "syncing" and not here.stages.is_asked:
+        return "stale"  # it answers an earlier question, or none
     if here.phase == "syncing":
         return "last position" if here.stages.would_complete(event) else "position"
     return "stale" if event.applied == here.applied and not event.why else "misfit"

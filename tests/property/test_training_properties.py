@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from active_learner.core.evaluation import EvaluationMachine
 from active_learner.core.schedule import place_of
+from active_learner.core.stages import ASKS
 from active_learner.core.training import TrainingMachine
+from active_learner.core.training_events import SendForward
 from tests.property.training_wire import Engine, Faults, Wire, reference
 
 FAULTS = st.builds(
@@ -61,6 +64,30 @@ def test_behind_a_gate_the_same_rounds_are_held_back_whatever_happens(seed: int,
     assert [engine.weights for engine in wire.engines] == reference(4, stages, gated=True)
     assert any(one.held_back for one in wire.results.values())
     assert not wire.errors
+
+
+class CountsWhatItSays(TrainingMachine):
+    """The most batches that were said in one second because of where the stages stand."""
+
+    most = 0
+
+    def _reconcile(self, event):  # type: ignore[no-untyped-def]
+        commands = super()._reconcile(event)
+        said = self.__dict__.setdefault("said", Counter())
+        said[int(event.at)] += sum(isinstance(command, SendForward) for command in commands)
+        CountsWhatItSays.most = max(CountsWhatItSays.most, *said.values())
+        return commands
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_in_a_chain_where_everything_is_heard_twice_positions_and_batches_do_not_beget_each_other(seed: int) -> None:
+    """Its second stage stands behind the first; a batch is answered by positions, and those by a batch."""
+    CountsWhatItSays.most = 0
+    faults = Faults(repeat=0.95, copies=3, delay_s=0.3, kill_evaluator=0.1)
+    wire = Wire(Random(seed), faults, rounds=2, stages=2, trainer=CountsWhatItSays)
+    finish(wire)
+    assert [engine.weights for engine in wire.engines] == reference(2, 2)
+    assert CountsWhatItSays.most <= 2 * ASKS, "those of a second begin in the one before"
 
 
 @given(rows=st.integers(1, 60), epochs=st.integers(1, 4), size=st.integers(1, 25), seed=st.integers(0, 2**40))

@@ -146,6 +146,8 @@ def reference(rounds: int, stages: int, gated: bool = False) -> list[int]:
 class Faults:
     drop: float = 0.0
     repeat: float = 0.0
+    copies: int = 1
+    """More, of what is repeated: 3 where it is doubled on its way to the broker and again behind it."""
     delay_s: float = 0.0
     full_disk: float = 0.0
     kill_evaluator: float = 0.0
@@ -226,7 +228,7 @@ class Wire:
     # --- the network
 
     def say(self, sender: str, room: str, message: Message) -> None:
-        for _ in range(1 + (self.random.random() < self.faults.repeat)):
+        for _ in range(1 + self.faults.copies * (self.random.random() < self.faults.repeat)):
             if self.random.random() >= self.faults.drop:
                 at = self.now + 0.01 + self.random.random() * self.faults.delay_s
                 heapq.heappush(self._queue, (at, next(self._number), sender, room, "", message))

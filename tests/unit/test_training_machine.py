@@ -588,6 +588,23 @@ def test_positions_that_come_late_again_and_again_are_no_storm_of_questions() ->
     assert t.AskPosition(2) in one.handle(t.Tick(1.6))
 
 
+def test_what_is_heard_while_a_question_is_held_back_is_no_answer_to_it() -> None:
+    """Late positions of both stages, again and again: who went on by them would say a batch for every few of them."""
+    one, first = machine(roles=("front", "back"), fused=False), plan()
+    one.handle(t.RoundWanted(0.0))
+    one.handle(t.PlanCommitted(first, 0.0))
+    said: list[t.Command] = []
+    for number in range(100):
+        at = 0.005 * number
+        said += one.handle(position(0, role="front", at=at))
+        said += one.handle(position(0, role="back", at=at))
+        said += one.handle(position(0, role="front", why="no graph is kept", at=at))
+    assert said.count(t.SendForward(place_of(first, 1))) == ASKS
+    assert one.handle(t.Tick(1.6)) == [t.AskPosition(2)]
+    one.handle(position(0, role="front", at=1.7))
+    assert one.handle(position(0, role="back", at=1.7)) == [t.SendForward(place_of(first, 1))]
+
+
 def test_a_position_that_does_not_fit_waits_while_the_loss_is_computed() -> None:
     one, _ = stepping()
     one.handle(prediction(1))
