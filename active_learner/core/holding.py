@@ -31,7 +31,7 @@ class Holding:
         self._annotator, self._backoff = annotator, Backoff(SHORTEST_S, 5.0, jitter)
         self._due = self._backoff.now(0.0)
         self._gives: dict[str, None] = {}
-        self._trainer_here = self._has_news = False
+        self._trainer_here = self._has_news = self._has_spoken = False
         self._waits = False
         """For LEASED."""
         self._said_at: float | None = None
@@ -47,7 +47,9 @@ class Holding:
     # --- what happens
 
     def trainer(self, here: bool, at: float) -> None:
+        """Who has given all back says so once more to a trainer that comes: what was said before may have come in another order."""
         self._trainer_here, self._said_at = here, None
+        self._waits |= here and self._has_spoken
         self._due = self._backoff.now(at)
 
     def arrived(self, question: str) -> None:
@@ -73,7 +75,9 @@ class Holding:
             self.until = self._said_at + seconds if self.ahead else None
         self._waits, self._said_at = bool(holds) and self.ahead == 0, None
         self._gives = {question: None for question in self._gives if question in holds}
-        if not self._waits:
+        if self._waits:
+            self._due = min(self._due, self._backoff.first(at), key=lambda due: due.at)
+        else:
             self._due = self._backoff.now(at + max(SHORTEST_S, seconds / 3))
 
     # --- what is said
@@ -93,7 +97,7 @@ class Holding:
 
     def _say(self, opened: Iterable[str], decided: list[str], at: float) -> list[Lease]:
         holds = tuple(dict.fromkeys((*opened, *decided)))[:MOST_HELD]
-        self._due, self._waits, self._has_news = self._backoff.first(at), True, False
+        self._due, self._waits, self._has_news, self._has_spoken = self._backoff.first(at), True, False, True
         self._said_at = at if self._said_at is None else self._said_at
         return [Lease(self._annotator, self._wants(len(decided)), holds, tuple(self._gives)[:MOST_HELD])]
 

@@ -126,8 +126,9 @@ def _queue_is_bounded(watch: Watch, asking: QueueMachine) -> str | None:
     most = max(asking.rules.queue_size, asking.rules.initial_labels, EACH * watch.experiment.draft.labelers)
     if len(asking.queue) <= most:
         return None
-    back = {event.question for event in watch.durable.events if event.action == "undo"} | watch.open_at_start
-    opened = sum(question.id not in back for question in asking.unanswered())
+    touched = {event.key for event in watch.durable.events}  # what somebody has had takes no place
+    fresh = [one for one in asking.unanswered() if one.key not in touched and one.id not in watch.open_at_start]
+    opened = len(fresh)
     return None if opened <= most else f"{opened} questions are open, {most} may be"
 
 

@@ -12,7 +12,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from active_learner.core import leasing_events as trainers
@@ -306,6 +306,7 @@ def test_both_sides_know_the_same_when_it_is_quiet(seed: int, steps: int) -> Non
 
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 2**32), steps=st.integers(20, 300))
+@example(seed=1950, steps=46)  # a LEASE of somebody who has left since came last
 def test_what_was_lost_on_the_way_is_found_long_before_leases_end(seed: int, steps: int) -> None:
     played(seed, steps, kind=LateWorld)
 

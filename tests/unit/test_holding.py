@@ -133,7 +133,25 @@ class TestNobodyThere:
         assert labeler.says() == lease(0)
         assert labeler.later(0.5) == lease(0)
         labeler.is_leased()
-        assert (labeler.says(), labeler.waits(60), labeler.meets_the_trainer()) == ([], [], [])
+        assert (labeler.says(), labeler.waits(60)) == ([], [])
+
+    def test_the_next_trainer_is_told_once_more(self, labeler: Labeler) -> None:
+        """What was said before may have come to it in another order."""
+        assert labeler.meets_the_trainer() != []
+        labeler.holding.want(0, [], labeler.at)
+        labeler.is_leased()
+        assert labeler.meets_the_trainer() == lease(0)
+        labeler.is_leased()
+        assert (labeler.says(), labeler.waits(60)) == ([], [])
+
+    def test_what_was_leased_after_all_is_given_back_soon(self, labeler: Labeler) -> None:
+        labeler.meets_the_trainer()
+        labeler.holding.want(0, [], labeler.at)
+        labeler.says()
+        labeler.is_leased()
+        labeler.is_leased("q")  # to a LEASE of before that came last
+        assert labeler.later(0.25) == []
+        assert labeler.later(0.25) == lease(0)
 
     def test_what_was_under_way_is_given_back_too(self, labeler: Labeler) -> None:
         labeler.meets_the_trainer()
