@@ -38,6 +38,8 @@ DIGESTED = 4096
 UNTOLD = frozenset(("tick", "stale", "not for us"))
 """Rows that come all the time."""
 
+STALE_S = 60.0
+"""After that long nothing is under way any more that was said before all faults stopped."""
 HEAL_S = 1500.0
 """In this time after the last fault all that was begun must be over: the longest wait of a machine is 30 s, but a person may just
 have begun to think for 600."""
@@ -280,6 +282,11 @@ class World:
         if all_end:
             draft.habits[0].total, draft.habits[0].interval_s = None, 10.0
             self.processes["source0"].kill()  # and comes back with samples without end
+        self._start_sources()
+        self.nature.after(STALE_S, self._start_sources)
+
+    def _start_sources(self) -> None:
+        """As an operator would, who sees that one stands still: a "stop" of before may come late."""
         for name, process in self.processes.items():
             if name.startswith("source") and process.is_up and process.loop is not None:
                 start = ControlArrived(self.time.now, "start")
