@@ -112,7 +112,12 @@ async def _run(service: Service, also: str) -> int:
         sys.stdout.flush()
         return await service.done
     finally:
+        is_failing = sys.exception() is not None
         try:
             await asyncio.wait_for(service.stop(), STOP_TIMEOUT_S)
         except TimeoutError:
             sys.stderr.write(f"gave up flushing after {STOP_TIMEOUT_S} s\n")
+        except Exception as error:
+            if not is_failing:
+                raise
+            sys.stderr.write(f"the stop failed too: {error}\n")  # what it ends of is told by who called

@@ -264,14 +264,26 @@ def test_row_20_malformed_frames_are_refused_cut_off_and_disturb_nobody(frames: 
 
 
 def test_row_21_oversized_frames_cost_the_sender_its_connection_only() -> None:
-    async def attack(raw: zmq.asyncio.Socket) -> None:
+    async def attack(raw: zmq.asyncio.Socket, watcher: Peer) -> None:
         await raw.send(GOOD)
-        assert isinstance(await answer(raw), Welcome)
+        welcome = await answer(raw)
+        assert isinstance(welcome, Welcome)
+        await raw.send_multipart(encode(Join("digits/elsewhere"), session=welcome.session))
+        assert isinstance(await answer(raw), Joined)
+        watch = Watch(watcher)
         await raw.send(bytes(65 * 1024 * 1024))
+        async with asyncio.timeout(PATIENCE_S):
+            name, why, _ = await watch.left.get()  # who says HELLO before that replaces its session, and is not gone
+        assert (name, why) == ("raw", "gone")
         await raw.send(GOOD)
         assert isinstance(await answer(raw), Welcome)
 
-    told = run(lambda address: talk_through(address, attack))
+    async def story(address: str) -> None:
+        async with Peer(experiment="digits", role="watcher", address=address) as watcher:
+            await watcher.join("elsewhere")
+            await talk_through(address, lambda raw: attack(raw, watcher))
+
+    told = run(story)
     assert re.search(r"raw of digits is gone without a BYE: .* or a frame of more than 67108864 bytes", told)
 
 
