@@ -174,7 +174,7 @@ def test_the_end_told_as_a_refusal_ends_the_page_too(serve: Serve, visit: Open) 
     serving.desk.refuse = [(410, "The run has ended after 200 labels.")]
     person.press("3")
     person.page.locator(".rest").wait_for()
-    assert person.page.locator("#stage").get_by_text("The run has ended after 200 labels.").is_visible()
+    person.page.locator("#stage").get_by_text("The run has ended after 200 labels.").wait_for()
 
 
 def test_a_service_that_goes_with_its_run_is_no_trouble(serve: Serve, visit: Open) -> None:
@@ -187,7 +187,7 @@ def test_a_service_that_goes_with_its_run_is_no_trouble(serve: Serve, visit: Ope
     serving.say("notice", {"level": "warning", "text": "The service is being stopped."})
     serving.stop()
     person.page.get_by_text("Its curve is in report.html, in the run folder.").wait_for()
-    assert person.page.get_by_text("The goal of 1 label is reached.").is_visible()
+    person.page.get_by_text("The goal of 1 label is reached.").wait_for()
     assert not person.page.locator("#offline").is_visible()
     assert not person.page.locator("#notice").is_visible()
     person.way("saved")

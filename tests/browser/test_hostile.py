@@ -30,7 +30,7 @@ OURS = """
 ELEMENTS = (
     "html head meta title link script body a header div svg circle span nav button main section h1 h2 p fieldset legend kbd path "
     "ol ul li noscript dialog form input label dl dt dd blockquote q canvas rect b strong small details summary table thead tbody tr th td "
-    "g line text time i"
+    "g line text time i code"
 )
 CLEAN = {"foreign": [], "handlers": [], "ran": 0, "scripts": 1}
 CHIEF = "\u201c<img src=x onerror=window.__ran=1>\u201d"

@@ -45,7 +45,7 @@ def test_an_array_is_shown_as_a_picture(serve: Serve, visit: Open, array: np.nda
     size, found = pixels(person)
     assert size == [shown.shape[1], shown.shape[0]]
     assert np.abs(found[:, :, :3].astype(int) - shown.astype(int)).max() <= 1
-    assert person.page.get_by_role("img", name="The picture to name").is_visible()
+    person.page.get_by_role("img", name="The picture to name").wait_for()
 
 
 def test_what_is_no_picture_is_shown_as_values(serve: Serve, visit: Open) -> None:
@@ -61,7 +61,7 @@ def test_what_is_no_picture_is_shown_as_values(serve: Serve, visit: Open) -> Non
 def test_a_text_is_shown_as_text(serve: Serve, visit: Open, array: np.ndarray) -> None:
     person = visit(serve(Desk([array], media="text", classes=2, me={"class_names": ["wanted", "spam"]}))).start()
     assert person.page.locator("#stage blockquote").inner_text() == "z\u00fcrich \U0001f600"
-    assert person.page.get_by_text("8 characters").is_visible()
+    person.page.get_by_text("8 characters").wait_for()
     assert person.page.locator(".answer").all_inner_texts() == ["1\nwanted", "2\nspam"]
 
 
@@ -132,7 +132,7 @@ def test_past_ten_classes_the_letters_of_the_names_answer(serve: Serve, visit: O
     assert person.button("Why this one?").inner_text().split()[-1] == "\u21e7W"
     person.answer("u", "w")
     person.page.keyboard.press("Shift+W")
-    assert person.page.locator("#why").is_visible()
+    person.page.locator("#why").wait_for()
     person.saved()
     assert [word["value"] for word in serving.desk.answers] == [3, 11]
 

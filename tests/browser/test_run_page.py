@@ -85,7 +85,7 @@ def test_how_to_get_a_control_arm_and_the_labels_is_said(serve: Serve, visit: Op
     person = visit(serve(Desk(list(melodies()), status=STATUS, rounds=rounds)), "/run")
     person.page.get_by_text("No control arm").wait_for()
     person.page.locator("#export summary").click()
-    assert person.page.get_by_text("active-learner labels export melodies labels.csv").is_visible()
+    person.page.get_by_text("active-learner labels export melodies labels.csv").wait_for()
     other = visit(serve(Desk(list(melodies()), status=STATUS, rounds=curve_of(12))), "/run")
     other.page.locator("#curve path.line.muted").wait_for()
     assert not other.page.get_by_text("No control arm").is_visible()

@@ -24,7 +24,7 @@ def values(desk: Desk) -> list[tuple[str, int | None]]:
 def test_the_start_shows_the_guide_the_volume_and_the_keys(serve: Serve, visit: Open) -> None:
     start = visit(serve()).page.locator("#start")
     assert start.locator("dd").all_inner_texts() == list(GUIDE.values())
-    assert start.get_by_label("Volume").is_visible()
+    start.get_by_label("Volume").wait_for()
     assert "plays it again" in start.inner_text()
 
 
@@ -58,7 +58,7 @@ def test_the_roll_can_be_hidden_and_that_is_told(serve: Serve, visit: Open) -> N
     serving = serve()
     person = visit(serving).start()
     person.page.keyboard.press("h")
-    assert person.page.get_by_text("Roll hidden: only listen").is_visible()
+    person.page.get_by_text("Roll hidden: only listen").wait_for()
     assert not person.page.locator("canvas.roll").is_visible()
     person.answer("1", "2")
     person.saved()
@@ -88,7 +88,7 @@ def test_a_chip_corrects_an_earlier_answer_in_the_same_place(serve: Serve, visit
     person.answer("1", "2", "3")
     now = person.question
     person.button("Answered 1").click()
-    assert person.page.get_by_text("You answered 1. Press another answer to change it.").is_visible()
+    person.page.get_by_text("You answered 1. Press another answer to change it.").wait_for()
     assert person.page.locator(".answer.was").inner_text() == "1"
     person.press("5")
     person.until("id => activeLearner.session.shown.id === id", now)
@@ -309,7 +309,7 @@ def test_nothing_to_ask_says_why_and_goes_on_by_itself(serve: Serve, visit: Open
     desk.questions.append({**desk.questions[0], "id": "f" * 32})
     serving.say("questions", {})
     person.until("activeLearner.session.current?.id.startsWith('ffff')")
-    assert person.page.get_by_role("heading", name="How good is this melody?").is_visible()
+    person.page.get_by_role("heading", name="How good is this melody?").wait_for()
 
 
 def test_a_question_that_was_closed_goes_away(serve: Serve, visit: Open) -> None:
@@ -367,7 +367,7 @@ def test_answers_have_keys_of_the_config_too(serve: Serve, visit: Open) -> None:
     person.saved()
     assert values(serving.desk) == [("answer", 1), ("answer", 0)]
     person.page.keyboard.press("Shift+H")
-    assert person.page.get_by_text("Roll hidden: only listen").is_visible()
+    person.page.get_by_text("Roll hidden: only listen").wait_for()
 
 
 @pytest.mark.parametrize("width", [1280, 700, 360])
