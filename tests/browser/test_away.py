@@ -28,15 +28,20 @@ def kept(person: Visit) -> list[dict[str, Any]]:
     return words
 
 
+def lose(serving: Serving, person: Visit) -> None:
+    """The service goes, and the page has seen it."""
+    person.expected = LOST
+    serving.stop()
+    person.way("away")
+
+
 def test_answers_go_on_while_the_service_is_away_and_are_sent_once_in_order(serve: Serve, visit: Open) -> None:
     serving = serve()
     person = visit(serving).start()
-    person.expected = LOST
     person.answer("1")
     person.saved()
     person.until("activeLearner.session.ready.length === 2")
-    serving.stop()
-    person.way("away")
+    lose(serving, person)
     person.answer("2", "3")
     assert "2 answers are kept in this browser" in person.page.locator("#offline").inner_text()
     assert [word["value"] for word in kept(person)] == [2, 3]
@@ -53,9 +58,7 @@ def test_a_page_that_was_closed_with_unsent_answers_sends_them_when_it_is_opened
 ) -> None:
     serving = serve()
     person = visit(serving).start()
-    person.expected = LOST
-    serving.stop()
-    person.way("away")
+    lose(serving, person)
     person.answer("4", "5")
     ids = [word["id"] for word in kept(person)]
     serving.start()
@@ -159,10 +162,8 @@ def test_a_page_knows_the_token_of_a_service_that_was_started_again(serve: Serve
     """And so gives its questions back when it is closed, also if nothing was answered since."""
     serving = serve()
     person = visit(serving).start()
-    person.expected = LOST
     person.say("activeLearner.service.csrf = 'of an earlier start'")
-    serving.stop()
-    person.way("away")
+    lose(serving, person)
     serving.start()
     person.until("activeLearner.service.csrf === 'csrf-anna'")
 
