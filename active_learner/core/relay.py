@@ -21,6 +21,7 @@ from protocol.envelope import KIND_OFFSET, sender_of
 from protocol.messages import (
     Answer,
     AnswerReceipt,
+    Bye,
     Candidates,
     Lease,
     Leased,
@@ -44,6 +45,11 @@ TOTAL_FACTOR = 4
 STOPPED_S = 10.0
 """A member of whose full queue nothing was taken for that long does not read at all. ZeroMQ frees a connection in steps of
 500 messages, so one that reads 100 a second moves every 5 s."""
+
+UNREAD_S = 0.25
+"""A connection may be found closed that long before what was said through it last, a BYE perhaps, is read."""
+
+_BYE = bytes([Bye.KIND])
 
 
 class Sent(Enum):
@@ -137,6 +143,7 @@ class Relay:
         self._send = send
         self._total_bytes = 0
         self._at = 0.0
+        self._closed: dict[bytes, tuple[float, str]] = {}  # when found, and what to note unless a BYE is read
 
     @property
     def counters(self) -> dict[str, int]:
@@ -150,6 +157,8 @@ class Relay:
     def received(self, connection: bytes, frames: Frames, at: float, key: str = "") -> None:
         """`key`: the public key that the connection has proven; empty on a broker without keys."""
         self._at = at
+        if self._closed and frames[0][KIND_OFFSET : KIND_OFFSET + 1] == _BYE:
+            self._closed.pop(connection, None)
         self._run(self.membership.received(connection, frames, at, key))
 
     def grant(self, grants: Mapping[str, Grant]) -> None:
@@ -159,8 +168,13 @@ class Relay:
     def tick(self, at: float) -> None:
         """Every quarter second. Queues come first: a dead connection with a queue is not found by a PROBE at its end."""
         self._at = at
+        self._note_closed(UNREAD_S)
         self.flush()
         self._run(self.membership.tick(at))
+
+    def end(self) -> None:
+        """No more will be read."""
+        self._note_closed(0.0)
 
     def flush(self) -> None:
         """Give waiting messages to those connections that take some again."""
@@ -268,8 +282,15 @@ class Relay:
         if why == "gone" and connection in self.membership.sessions:
             who, most = self.membership.who(connection), self.membership.limits.max_message_bytes
             reasons = f"killed, hung, cut off, or a frame of more than {most} bytes"
-            self.membership.note(f"{who} is gone without a BYE: its connection ended ({reasons})")
+            note = f"{who} is gone without a BYE: its connection ended ({reasons})"
+            self._closed[connection] = (self._at, note)
         return self.membership.gone(connection, why)
+
+    def _note_closed(self, since_s: float) -> None:
+        for connection, (at, note) in list(self._closed.items()):
+            if self._at - at >= since_s:
+                del self._closed[connection]
+                self.membership.note(note)
 
 
 def size_of(frames: Frames) -> int:

@@ -10,12 +10,13 @@ import pytest
 
 from active_learner.core.admission import Limits
 from active_learner.core.membership import Membership
-from active_learner.core.relay import STOPPED_S, TOTAL_FACTOR, Relay, Sent
+from active_learner.core.relay import STOPPED_S, TOTAL_FACTOR, UNREAD_S, Relay, Sent
 from active_learner.core.telling import Frames
 from protocol.codec import decode, encode
 from protocol.messages import (
     Action,
     Answer,
+    Bye,
     Candidates,
     Control,
     Join,
@@ -278,11 +279,35 @@ def test_a_dead_member_is_found_by_the_probe_and_named_once(wires: Wires) -> Non
     wires.relay.membership.note = notes.append
     wires.dead.add("b")
     wires.relay.tick(1.0)
+    wires.relay.tick(1.0 + UNREAD_S)
+    wires.relay.tick(1.0 + 2 * UNREAD_S)
     wires.say("a", order(0), ROOM)
     (note,) = notes
     assert note.startswith("b of digits is gone without a BYE: its connection ended (killed, hung, cut off, or a frame")
     for who in "ac":
         assert [one.why for one in wires.heard(who, Presence) if one.event == "left"] == ["gone"]
+
+
+def test_a_member_that_is_found_gone_just_before_the_end_is_named_at_the_end(wires: Wires) -> None:
+    notes: list[str] = []
+    wires.relay.membership.note = notes.append
+    wires.dead.add("b")
+    wires.relay.tick(1.0)
+    assert notes == []
+    wires.relay.end()
+    wires.relay.end()
+    assert len(notes) == 1
+
+
+def test_a_member_whose_bye_is_read_after_its_connection_was_found_closed_is_not_named(wires: Wires) -> None:
+    notes: list[str] = []
+    wires.relay.membership.note = notes.append
+    wires.dead.add("b")
+    wires.relay.tick(1.0)
+    wires.say("b", Bye("stopped"))
+    wires.relay.tick(1.0 + UNREAD_S)
+    wires.relay.tick(1.0 + 2 * UNREAD_S)
+    assert notes == []
 
 
 def test_a_member_that_dies_with_a_queue_is_given_up(wires: Wires) -> None:
