@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 QUICK = ("start", "relay", "roundtrip", "step")
 """What `all` runs: under three minutes on two cores."""
-NAMES = (*QUICK, "slow", "demo", "breeding", "listener", "recovery", "waiting", "all")
+NAMES = (*QUICK, "slow", "demo", "breeding", "listener", "recovery", "stopping", "waiting", "all")
 
 
 PARTS = {"all": QUICK, "waiting": ("waiting", "waiting_page")}
