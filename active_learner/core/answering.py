@@ -243,13 +243,12 @@ class Answering(Machine[Event, Command]):
         return [Withdraw(event.question, event.why), *self._next()]
 
     def _forget(self, event: QuestionGone) -> list[Command]:
+        """It may have been decided before, and asked again."""
         self._open.pop(event.question)
-        return []
+        return self._note_closed(event)
 
     def _note_closed(self, event: QuestionGone) -> list[Command]:
-        decision = self._decisions[event.question]
-        decision.closed = True
-        decision.reopens |= decision.answer.action is Action.SKIP
+        self._decisions.close(event.question)
         return []
 
     def _next(self) -> list[Command]:

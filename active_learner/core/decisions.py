@@ -74,6 +74,13 @@ class Decisions:
         if decision is not None:
             decision.closed = False
 
+    def close(self, question: str) -> None:
+        """The trainer asks it no more, of this annotator."""
+        decision = self._all.get(question)
+        if decision is not None:
+            decision.closed = True
+            decision.reopens |= decision.answer.action is Action.SKIP
+
     def settle(self, answer: Answer, status: str) -> bool:
         """Its final receipt came. True: it was refused, and nothing was decided since."""
         decision = self._all.get(answer.question)

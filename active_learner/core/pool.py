@@ -181,16 +181,17 @@ class Pool:
         return [self._sorted[place] for place in order], self._features_of(rows[order])
 
     def _features_of(self, rows: NDArray[Any]) -> Features:
-        return np.empty((0,)) if self._features is None or not len(rows) else self._features[rows]
+        return np.empty((0,)) if self._features is None else self._features[rows]
 
     def view(self, without: Iterable[str] = (), beside: Pool | None = None) -> PoolView:
         """The arrays that a strategy sees, keys rising; those of `beside`, a pool of other samples, among them."""
         left_out = set(without)
         keys = [key for key in self._sorted if key not in left_out] if left_out else self._sorted
         own = self._view_of(keys, self._in_order(keys) if left_out else self._sorted_rows())
-        if beside is None or not len(beside):
+        other = None if beside is None else beside.view(without=left_out)
+        if other is None or not other.keys:
             return own
-        return own.merged(beside.view(without=left_out)) if keys else beside.view(without=left_out)
+        return own.merged(other) if keys else other
 
     def _sorted_rows(self) -> NDArray[Any]:
         if self._order is None:

@@ -200,6 +200,17 @@ class TestClosing:
         desk.reply("q", Action.SKIP, None)
         assert desk.asked(Q) == [Ask(Q, 0, desk.turn)]
 
+    def test_a_decided_question_that_was_asked_again_and_closed_comes_back_when_its_undone_decision_is_skipped(
+        self, desk: Desk
+    ) -> None:
+        desk.asked(Q)
+        desk.received(desk.answered("q"), "conflict")
+        assert desk.asked(Q) == [Ask(Q, 0, desk.turn)]
+        desk.tell(QuestionGone("q", "answered"))
+        desk.reply("q", Action.UNDO, None)
+        desk.reply("q", Action.SKIP, None)
+        assert desk.asked(Q) == [Ask(Q, 0, desk.turn)]
+
 
 class TestUndoAndRevise:
     def test_undo_is_an_event_and_the_question_is_asked_again_before_the_present_one(self, desk: Desk) -> None:

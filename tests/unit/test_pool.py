@@ -132,6 +132,9 @@ def test_a_view_has_the_samples_of_another_pool_among_its_own() -> None:
     assert np.array_equal(both.model_versions, expected.model_versions)
     left_out = [*even.view().keys]
     assert even.view(without=left_out, beside=odd).keys == odd.view().keys
+    alone = even.view(without=odd.view().keys, beside=odd)
+    assert alone.keys == even.view().keys
+    assert np.array_equal(alone.features, even.view().features)
 
 
 def test_samples_of_another_shape_or_dtype_are_refused_by_a_pool() -> None:
