@@ -43,6 +43,10 @@ class Stages:
         self.is_asked = may
         return may
 
+    def asks_again(self) -> None:
+        """The question is said (again): it was held back, or is not answered."""
+        self.is_asked = True
+
     def forget(self) -> None:
         self._heard.clear()
 

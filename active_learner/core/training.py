@@ -371,7 +371,8 @@ class TrainingMachine(Machine[Event, Command]):
         if is_long and len(self.stages.roles) > 1 and self.phase in ("predicting", "applying"):
             return self._sync(event)
         self._due = self._backoff.next(self._due, event.at)
-        self.deadline, self.stages.is_asked = self._due.at, True
+        self.deadline = self._due.at
+        self.stages.asks_again()
         return [Validate(c.round, again=True) if isinstance(c, Validate) else c for c in self._unanswered]
 
     def _wait(self, _: Event) -> list[Command]:
