@@ -188,13 +188,15 @@ def a_kept_graph_is_of_the_next_step(watch: Watch, process: Any) -> str | None:
 
 @holds(11, "stage")
 def terms_never_fall(watch: Watch, process: Any) -> str | None:
+    """Within a life and a run: who has no training of a run may serve another, which counts its own terms."""
     machine = getattr(process.service, "machine", None)
     if machine is None:
         return None
-    start, highest = watch.terms.get(process.seed, (0, 0))
-    if start == process.starts and machine.term < highest:
+    life = (process.starts, machine.run)
+    before, highest = watch.terms.get(process.seed, (life, 0))
+    if before == life and machine.term < highest:
         return f"{process.name} went from term {highest} back to {machine.term}"
-    watch.terms[process.seed] = (process.starts, machine.term)
+    watch.terms[process.seed] = (life, machine.term)
     return None if machine.term <= watch.highest_term else f"term {machine.term} was never begun"
 
 

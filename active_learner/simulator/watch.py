@@ -68,8 +68,8 @@ class Watch:
         """The highest step that each stage ever applied."""
         self.seen_steps: dict[str, tuple[int, int]] = {}
         """Of each process of a stage: which start it was, and how many of its steps were looked at."""
-        self.terms: dict[str, tuple[int, int]] = {}
-        """Of each process of a stage: which start it was, and its highest term."""
+        self.terms: dict[str, tuple[tuple[int, str], int]] = {}
+        """Of each process of a stage: which start it was, of which run it is, and its highest term there."""
         self.highest_term = 0
         self.forgotten_questions: set[str] = set()
         self.forgotten_answers: set[str] = set()
