@@ -39,15 +39,12 @@ from active_learner.core.leasing_events import (
 from active_learner.core.machine import Machine
 from active_learner.core.records import AskedQuestion, LabelEvent
 from active_learner.core.resends import Backoff
-from active_learner.core.seats import MOST_SEATS, SEATS_EACH, Hold, Item, Items, Seat, owner
+from active_learner.core.seats import MOST_HELD, MOST_SEATS, SEATS_EACH, Hold, Item, Items, Seat, owner
 from active_learner.core.voting import SAYING
 from active_learner.core.words import Enough, Words
 
 CLAIM_S = 0.5
 """Labelers say LEASE as soon as they see the trainer; who claims what it has is in time after that long."""
-
-MOST_HELD = 1000
-"""Of one annotator; more ids would not fit LEASED."""
 
 REPEAT = Backoff(0.5, 5.0)
 """A question that is not among what its annotator says to hold is said again."""
@@ -157,7 +154,7 @@ class Leasing(Machine[Event, Command]):
             return "undo"
         if event.event.action not in SAYING:
             return "pass"
-        return "answer" if self._items.about(event.event.key) is not None else "answer, not open"
+        return "answer" if self._items.about(event.event.key) else "answer, not open"
 
     def _classify_tick(self, at: float) -> str:
         if self.phase == "claiming" and at >= self._claims_until:
@@ -184,14 +181,15 @@ class Leasing(Machine[Event, Command]):
         for question in event.questions:
             if question.id not in self._items:
                 item = self._items.put(question)
-                done += self._resolve(item, (question.id,), event.at) if self._lacks(item) <= 0 else []
+                done += self._resolve([item], (question.id,), event.at) if self._lacks(item) <= 0 else []
                 self._favour(item, event.at)
         return [*done, *self._settle(event.at)]
 
-    def _resolve(self, item: Item, asked: tuple[str, ...], at: float) -> list[Command]:
-        """It has its answers; one that is opened may have had them, to an earlier question about its sample."""
-        self._items.drop(item)
-        return [CloseQuestions(asked, "answered"), QuestionResolved(item.question.id, at)]
+    def _resolve(self, items: Sequence[Item], asked: tuple[str, ...], at: float) -> list[Command]:
+        """Their sample has its answers; one that is opened may have had them, to an earlier question about it."""
+        for item in items:
+            self._items.drop(item)
+        return [CloseQuestions(asked, "answered"), *(QuestionResolved(item.question.id, at) for item in items)]
 
     def _favour(self, item: Item, at: float) -> None:
         """Who took its word back has it on the screen again: nobody else gets it first."""
@@ -242,10 +240,12 @@ class Leasing(Machine[Event, Command]):
                 hold.is_seen, hold.due = False, due
 
     def _claim(self, event: LeaseAsked) -> None:
+        held = len(self._items.held_by(event.annotator))
         for item in self._items.among(event.holds):
             hold = item.holders.get(event.annotator)
-            if hold is None and self._may_have(event.annotator, item):
+            if hold is None and held < MOST_HELD and self._may_have(event.annotator, item):
                 hold = item.holders[event.annotator] = Hold(0.0, REPEAT.first(event.at))
+                held += 1
             if hold is not None:
                 hold.until, hold.is_seen = event.at + self.lease_s, True
 
@@ -279,13 +279,13 @@ class Leasing(Machine[Event, Command]):
 
     def _hear_answer(self, event: AnswerStored) -> list[Command]:
         self._words.take(event.event)
-        item = self._items.about(event.event.key)
-        assert item is not None
-        item.holders.pop(event.event.annotator, None)
-        if self._lacks(item) > 0:
-            return [*self._take_from_last(item), *self._settle(event.at)]
-        asked = tuple(dict.fromkeys((item.question.id, event.event.question)))
-        return [*self._resolve(item, asked, event.at), *self._settle(event.at)]
+        items = self._items.about(event.event.key)
+        for item in items:
+            item.holders.pop(event.event.annotator, None)
+        if self._lacks(items[0]) > 0:
+            return [told for item in items for told in self._take_from_last(item)] + self._settle(event.at)
+        asked = tuple(dict.fromkeys((*(item.question.id for item in items), event.event.question)))
+        return [*self._resolve(items, asked, event.at), *self._settle(event.at)]
 
     def _take_from_last(self, item: Item) -> list[Command]:
         """Somebody without a lease answered: fewer are needed than hold it."""
@@ -312,9 +312,9 @@ class Leasing(Machine[Event, Command]):
 
     def _hear_pass(self, event: AnswerStored) -> list[Command]:
         self._words.take(event.event)
-        item = self._items.about(event.event.key)
-        if item is not None and self._words.has_had(event.event.annotator, event.event.key, item.question.id):
-            item.holders.pop(event.event.annotator, None)
+        for item in self._items.about(event.event.key):
+            if self._words.has_had(event.event.annotator, event.event.key, item.question.id):
+                item.holders.pop(event.event.annotator, None)
         return [*self._settle(event.at)]
 
     # --- time

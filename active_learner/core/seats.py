@@ -15,6 +15,9 @@ MOST_SEATS = 1024
 SEATS_EACH = 256
 """Of one peer (or key, whatever it calls its peers), so that one alone does not take them all."""
 
+MOST_HELD = 1000
+"""Of one annotator; more ids would not fit LEASED."""
+
 UNDONE = 10
 """Words that an annotator took back last; its labeler lets it take back as many."""
 
@@ -51,7 +54,7 @@ class Items:
 
     def __init__(self) -> None:
         self._by_id: dict[str, Item] = {}
-        self._of_key: dict[str, Item] = {}
+        self._of_key: dict[str, list[Item]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -69,17 +72,20 @@ class Items:
         """Those of these that are open."""
         return [item for one in ids if (item := self._by_id.get(one)) is not None]
 
-    def about(self, key: str) -> Item | None:
-        """The one about the sample with this content key."""
-        return self._of_key.get(key)
+    def about(self, key: str) -> list[Item]:
+        """Those about the sample with this content key: one, but for the twins that a trainer left which died while it chose anew."""
+        return list(self._of_key.get(key, ()))
 
     def put(self, question: AskedQuestion) -> Item:
-        item = self._by_id[question.id] = self._of_key[question.key] = Item(question)
+        item = self._by_id[question.id] = Item(question)
+        self._of_key.setdefault(question.key, []).append(item)
         return item
 
     def drop(self, item: Item) -> None:
         del self._by_id[item.question.id]
-        if self._of_key.get(item.question.key) is item:
+        about = self._of_key[item.question.key]
+        about.remove(item)
+        if not about:
             del self._of_key[item.question.key]
 
     def held_by(self, annotator: str) -> list[Item]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,10 @@ from active_learner.core.leasing_events import (
     TakeBackWanted,
 )
 from active_learner.core.records import AskedQuestion, LabelEvent
+from active_learner.core.seats import MOST_HELD
 from active_learner.core.words import Enough
+from protocol.codec import encode
+from protocol.messages import Leased
 
 LEASE_S = 60.0
 
@@ -320,10 +324,35 @@ def test_one_key_does_not_take_the_seats_of_all(monkeypatch: pytest.MonkeyPatch)
     assert why("a", "mal.3") == NOTHING_OPEN
 
 
+def test_who_claims_more_and_more_is_told_no_more_than_fits_a_message() -> None:
+    many = [question(number) for number in range(1, 2 * MOST_HELD + 1)]
+    ids = [one.id for one in many]
+    room = Room(open_questions=many)
+    room.lease("ann", holds=tuple(ids[:MOST_HELD]))
+    (said,) = told(room.lease("ann", holds=tuple(ids[MOST_HELD:])), SayLeased)
+    assert said.holds == tuple(ids[:MOST_HELD])
+    encode(Leased("ann", said.holds, LEASE_S, said.waiting, said.why), room="@ann", session=1, sequence=1)
+
+
 def test_who_wants_less_than_nothing_wants_nothing() -> None:
     room = Room()
     room.opens(Q[0])
     assert room.lease("ann", -7) == [SayLeased("ann", "peer-ann", (), 1, "")]
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_of_twins_that_a_trainer_left_each_is_resolved_by_the_answer(answered: int, is_closed: bool) -> None:
+    """It died while it chose anew: two questions about one sample are open. The younger one is closed at the first tick."""
+    twins = (Q[0], replace(Q[1], key=Q[0].key))
+    room = Room(open_questions=twins)
+    room.lease("ann", holds=(twins[answered].id,))
+    room.lease("bob")
+    if is_closed:
+        room.tell(QuestionsClosed((twins[1].id,), "re-ranked", 0.0))
+    told_so = told(room.says(twins[answered], "ann"), a.QuestionResolved)
+    assert {one.id for one in told_so} == {"q1"} | (set() if is_closed else {"q2"})
+    assert room.machine.open == 0
 
 
 def test_what_is_opened_when_its_sample_has_its_answers_already_is_resolved_at_once() -> None:
