@@ -29,8 +29,9 @@ class AcquisitionBatch:
         return question_id is not None and question_id not in self._answered
 
     def answer(self, id: str) -> None:
-        """It has all its answers."""
+        """It has all its answers, also when everybody who was here had passed it before."""
         self._answered.add(id)
+        self._passed.discard(id)
 
     def take_back(self, id: str) -> AskedQuestion | None:
         """The question, when it had all its answers and so is open anew."""

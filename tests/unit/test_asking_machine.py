@@ -307,6 +307,17 @@ def test_one_answer_of_two_is_a_label_to_train_on_when_nobody_can_give_the_secon
     assert first.key not in one.pool
 
 
+def test_a_passed_question_that_is_answered_after_all_and_undone_is_waited_for() -> None:
+    one, (first, second) = asking()
+    resolve(one, second)
+    one.handle(a.QuestionPassed(first.id, 0.5))
+    resolve(one, first)
+    assert one.handle(answered(first, "undo")) == [a.OpenQuestions((first,))]
+    assert one.handle(a.Tick(1.0)) == []
+    resolve(one, first)
+    assert one.handle(a.Tick(1.0)) == [a.WantRound()]
+
+
 def test_what_became_of_questions_of_before_changes_nothing() -> None:
     one, (first, second) = asking()
     for event in (a.QuestionResolved("old", 0.1), a.QuestionPassed("old", 0.1), a.QuestionReopened("old", 0.1)):
