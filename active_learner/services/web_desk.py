@@ -179,12 +179,16 @@ class WebDesk:
 
     # --- what the page says
 
+    def knows(self, id: str) -> bool:
+        """A word with this id is its own."""
+        return id in self._told
+
     async def take(self, word: Word) -> Verdict:
         """What became of it. Raises: Problem, when nothing did."""
         self._occupancy.use(self._clock())
         told = self._told.get(word.id) or self._begin(word)
         if told.essence != word.essence:
-            raise Problem(409, "This id belongs to another answer: each answer needs an id of its own.")
+            raise id_taken()
         await self._wait(told)
         return told.verdict or self._kept(word.id)
 
@@ -339,6 +343,10 @@ class WebDesk:
         except TimeoutError:
             return f"{self.annotator}: kept here and sent by the next start: {told_in_words(self.desk.machine.unsent)}"
         return ""
+
+
+def id_taken() -> Problem:
+    return Problem(409, "This id belongs to another answer: each answer needs an id of its own.")
 
 
 def _verdict(status: str, text: str) -> Verdict:

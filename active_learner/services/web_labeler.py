@@ -26,7 +26,7 @@ from active_learner.services.rounds_view import RoundsView
 from active_learner.services.run_view import RunView
 from active_learner.services.shell import Service
 from active_learner.services.tally import tally_line
-from active_learner.services.web_desk import WebDesk
+from active_learner.services.web_desk import WebDesk, id_taken
 from active_learner.web.forms import Form, LeaseForm, Verdict, Word, finite
 from active_learner.web.problems import Problem
 from active_learner.web.server import WebServer
@@ -298,6 +298,8 @@ class WebLabeler(Service):
     async def answer(self, annotator: str, word: Word) -> Verdict:
         if self._ended:
             raise Problem(410, self._ended)
+        if any(desk.knows(word.id) for name, desk in self._desks.items() if name != annotator):
+            raise id_taken()  # a receipt names the id alone: it would be taken for both
         return await self._at_desk(annotator).take(word)
 
     async def lease(self, annotator: str, asked: LeaseForm) -> Form:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from protocol.messages import Action, Answer, Control
+from protocol.messages import Action, Answer, AnswerReceipt, Control
 from tests.unit.web_stage import Browser, Reply, Stage, Trainer, on_stage
 
 ANSWERS = "/api/v1/answers"
@@ -109,6 +109,24 @@ def test_row_08_what_an_earlier_process_kept_is_sent_and_its_word_is_known(tmp_p
 
     on_stage(before, tmp_path, trainer=False)
     on_stage(after, tmp_path)
+
+
+def test_an_id_of_another_annotator_is_refused_lest_its_receipt_is_taken_for_both(tmp_path: Path) -> None:
+    """Scripts that make ids of what they answer have the same ones."""
+
+    async def scene(stage: Stage) -> None:
+        ann, bob = await stage.entered(), stage.browser()
+        await bob.enter(stage.people.add("bob"))
+        form = stage.word("q", 4)
+        first = asyncio.create_task(ann.post(ANSWERS, form))
+        await stage.trainer.answer()
+        taken = await bob.post(ANSWERS, form)
+        assert (taken.code, "id of its own" in taken.form["detail"]) == (409, True)
+        stage.trainer.peer.reply(stage.trainer.last, AnswerReceipt(form["id"], "q", "stored", ""))
+        assert (await first).form["status"] == "stored"
+        assert (await posted(stage, bob, stage.word("q", 4))).code == 200
+
+    on_stage(scene, tmp_path)
 
 
 def test_row_16_the_same_word_again_gets_the_first_result_and_is_sent_once(tmp_path: Path) -> None:
