@@ -31,9 +31,11 @@ class Stored(StrEnum):
 
     STORED = "stored"
     DUPLICATE = "duplicate"
-    """Same question, annotator, revision, action and value as one that is there, whatever the id."""
+    """Same question, annotator, revision, action and value as one that is there, whatever the id, or, when its annotator has said
+    more of the question since, with the same id."""
     CONFLICT = "conflict"
-    """An id, or a question, annotator and revision, that is there with something else; the first one stays."""
+    """An id, or a question, annotator and revision, that is there with something else, or with the same, but under another id and
+    taken back or changed since; the first one stays."""
     LATE = "late"
     """Stored: an answer to a question that had been closed for another reason than being answered. (A revision of a
     closed question is STORED: its annotator corrects what was said in time.)"""

@@ -79,6 +79,8 @@ class Ledger:
         self._of_sample: dict[str, list[rules.Numbered]] = {}
         self._by_id: dict[str, LabelEvent] = {}
         self._by_slot: dict[tuple[str, str, int], LabelEvent] = {}
+        self._newest: dict[tuple[str, str], int] = {}
+        """Of a question and an annotator, the highest revision."""
 
     # --- before an entry
 
@@ -88,7 +90,9 @@ class Ledger:
         found = (self._by_id.get(event.id), self._by_slot.get(rules.slot(event)))
         question = self.questions.get(event.question)
         there = [one for one in found if one is not None]
-        return rules.verdict(event, there, question.key if question else None, self.closed.get(event.question, ""))
+        newest = self._newest.get((event.question, event.annotator))
+        about = (question.key if question else None, self.closed.get(event.question, ""))
+        return rules.verdict(event, there, newest, *about)
 
     def plan_is_new(self, plan: Plan) -> bool:
         """Raises: WrongStore."""
@@ -126,6 +130,8 @@ class Ledger:
     def _said(self, entry: Said) -> None:
         self._append(entry.event)
         self._by_slot[rules.slot(entry.event)] = entry.event
+        own = (entry.event.question, entry.event.annotator)
+        self._newest[own] = max(entry.event.revision, self._newest.get(own, 0))
 
     def _imported(self, entry: Imported) -> None:
         for event, sample in zip(entry.events, entry.samples, strict=True):

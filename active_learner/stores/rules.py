@@ -86,17 +86,25 @@ def slot(event: LabelEvent) -> tuple[str, str, int]:
     return event.question, event.annotator, event.revision
 
 
-def verdict(event: LabelEvent, there: Sequence[LabelEvent], question_key: str | None, closed: str) -> Stored:
-    """What becomes of a checked event. `there`: the stored ones with its id or in its slot; `question_key` None: no such
-    question; `closed`: why, or "". Raises: BadSample."""
+def verdict(
+    event: LabelEvent, there: Sequence[LabelEvent], newest: int | None, question_key: str | None, closed: str
+) -> Stored:
+    """What becomes of a checked event. `there`: the stored ones with its id or in its slot; `newest`: the highest revision of its
+    annotator on its question, None: there is none; `question_key` None: no such question; `closed`: why, or "". Raises: BadSample."""
     if there:
-        return Stored.DUPLICATE if all(same_word(event, one) for one in there) else Stored.CONFLICT
+        return Stored.DUPLICATE if _is_repeat(event, there, newest) else Stored.CONFLICT
     if question_key is None:
         return Stored.UNKNOWN_QUESTION
     if event.key != question_key:
         raise BadSample(f"question {event.question} is about sample {question_key}, the answer about {event.key}")
     late = event.action == "answer" and closed not in ("", "answered")
     return Stored.LATE if late else Stored.STORED
+
+
+def _is_repeat(event: LabelEvent, there: Sequence[LabelEvent], newest: int | None) -> bool:
+    """A word that was taken back or changed since, and comes with another id, is a new decision of who does not know of the old ones."""
+    stands = newest is None or newest <= event.revision
+    return all(same_word(event, one) for one in there) and (stands or any(one.id == event.id for one in there))
 
 
 def unless_surplus(verdict: Stored, is_surplus: bool) -> Stored:

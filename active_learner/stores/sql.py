@@ -243,17 +243,16 @@ class SqlStore(Store):
 
     def _judge(self, connection: Connection, event: LabelEvent) -> Stored:
         events, questions = self._tables.events.c, self._tables.questions.c
-        in_slot = (
-            (events.question == event.question)
-            & (events.annotator == event.annotator)
-            & (events.revision == event.revision)
-        )
+        own = (events.question == event.question) & (events.annotator == event.annotator)
+        in_slot = own & (events.revision == event.revision)
         query = select(*self._tables.event_columns).where(or_(events.id == event.id, in_slot))
         there = [_event(row)[1] for row in connection.execute(query)]
+        newest = connection.execute(select(func.max(events.revision)).where(own)).scalar()
         asked = connection.execute(
             select(questions.key, questions.closed).where(questions.id == event.question)
         ).first()
-        return rules.verdict(event, there, asked.key if asked else None, (asked.closed or "") if asked else "")
+        about = (asked.key, asked.closed or "") if asked else (None, "")
+        return rules.verdict(event, there, newest, *about)
 
     def _append(self, connection: Connection, events: Sequence[LabelEvent], *, late: bool = False) -> None:
         rows = [{**forms.plain(event), "question": event.question or None, "late": int(late)} for event in events]

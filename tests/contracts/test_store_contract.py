@@ -392,6 +392,19 @@ def test_row_31_another_word_in_the_same_place_is_a_conflict_and_the_first_stays
     assert values(store) == {KEY: 3}
 
 
+@pytest.mark.parametrize("since", [said(None, revision=1, action="undo"), said(2, revision=1, action="revise")])
+def test_a_word_that_was_taken_back_or_changed_is_repeated_by_its_id_alone(store: Store, since: LabelEvent) -> None:
+    """Another labeler of this person, without the answers of the first, begins with revision 0: that word is a new decision."""
+    store.commit_questions([asked()])
+    store.commit_event(said(3))
+    store.commit_event(since)
+    assert store.commit_event(said(3)) is Stored.DUPLICATE
+    assert store.commit_event(said(3, name="elsewhere")) is Stored.CONFLICT
+    assert len(store.events()) == 2
+    assert store.commit_event(said(3, revision=2, name="elsewhere again")) is Stored.STORED
+    assert values(store) == {KEY: 3}
+
+
 def test_the_word_of_one_event_under_the_id_of_another_is_a_conflict(store: Store) -> None:
     store.commit_questions([asked()])
     store.commit_event(said(3))

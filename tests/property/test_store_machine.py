@@ -96,7 +96,9 @@ class StoreMachine(RuleBasedStateMachine):
             if other_id == event.id or (other[0], other[2], other_revision) == (question, by, revision)
         ]
         if before:
-            expected = Stored.DUPLICATE if set(before) == {(revision, word)} else Stored.CONFLICT
+            own = [later for _, later, other in self.said if (other[0], other[2]) == (question, by)]
+            is_repeat = event.id in {other_id for other_id, *_ in self.said} or max(own) <= revision
+            expected = Stored.DUPLICATE if set(before) == {(revision, word)} and is_repeat else Stored.CONFLICT
         elif question not in self.asked:
             expected = Stored.UNKNOWN_QUESTION
         elif is_surplus:
