@@ -144,6 +144,11 @@ class QueueMachine(AskingBase):
             return "round due"
         return asking
 
+    def _readiness(self, at: float) -> str:
+        """That all are cooling is told once, not at every look at the clock."""
+        ready = super()._readiness(at)
+        return "tick" if ready == "all cooling" and at < self._tell_at else ready
+
     def _classify_asking(self, at: float) -> str:
         askable = self._room() >= max(1, min(self._size(), self._left()) // FILL_SHARE) and self._askable(at) > 0
         if askable and not len(self.queue):
@@ -195,7 +200,7 @@ class QueueMachine(AskingBase):
         if len(self.queue) or self.phase not in ("collecting", "asking"):
             return False
         over = (self.here.sources_ended and not self.intake.waiting) or self._is_silent(at)
-        return self._left() <= 0 or (not len(self.pool) and over)
+        return self._left() <= 0 or (not self._askable(at) and over)
 
     # --- choosing
 

@@ -384,6 +384,16 @@ def test_the_pool_is_saved_when_questions_are_opened_but_not_all_the_time() -> N
     assert saved == [True, False, True]
 
 
+def test_what_is_undone_before_anything_is_asked_is_told_to_cool_once_and_holds_no_round_up() -> None:
+    """After a restart, or when the pool is cleared after each round."""
+    one = machine(replace(RULES, round_labels=1), labeled=[key(1)])
+    gone = AskedQuestion("q", key(1), np.array([1], np.float32), 1, "margin", 0.5, 1, 0, False, 9, 1.0)
+    one.handle(said(gone, "undo"))
+    assert [type(command) for command in one.handle(a.Tick(1.0))] == [a.Note]
+    assert one.handle(a.Tick(1.1)) == [a.WantRound()]
+    assert one.handle(a.Tick(1.2)) == []
+
+
 # --- rounds -------------------------------------------------------------------------------------------------------
 
 
@@ -457,6 +467,19 @@ def test_the_last_labels_are_trained_when_nothing_is_left_to_ask(rules: a.Asking
     (only,) = ask(one)
     assert one.handle(a.Tick(0.5)) == []
     answer(one, only)
+    assert one.handle(a.Tick(1.0)) == [a.WantRound()]
+
+
+def test_the_last_labels_are_trained_though_nobody_can_tell_what_the_last_sample_is() -> None:
+    """It is asked again every while, in vain."""
+    one = machine(replace(RULES, queue_size=9))
+    one.handle(a.SourceHere(SOURCE, 0.0))
+    fill(one, 1, 2)
+    one.handle(a.SourceGone(SOURCE, True, 0.0))
+    first, second = ask(one)
+    answer(one, first)
+    one.handle(a.QuestionPassed(second.id, 1.0))
+    assert [type(command) for command in one.handle(a.Tick(1.0))] == [a.Note]
     assert one.handle(a.Tick(1.0)) == [a.WantRound()]
 
 
