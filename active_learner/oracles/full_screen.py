@@ -161,7 +161,7 @@ class FullScreen(Oracle):
 
     async def _silence(self) -> None:
         if self._player is not None:
-            await self._player.stop()
+            await self._player.hush()
 
     def _sound(self, playing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(playing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import subprocess
 import tempfile
@@ -60,6 +61,11 @@ class Player:
             await _ended(process, GRACE_S)
         finally:
             _kill(process)
+
+    async def hush(self) -> None:
+        """As `stop`; who is cancelled while it waits here goes on: what a person has decided is not lost while the sound ends."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(self.stop())
 
     def close(self) -> None:
         """Silence at once, and no WAV file left."""

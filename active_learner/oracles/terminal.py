@@ -107,7 +107,7 @@ class TerminalOracle(Oracle):
             raise
         finally:
             if self._player is not None:
-                await self._player.stop()
+                await self._player.hush()
 
     async def rest(self) -> Reply | None:
         self._say(f"no question is open; waiting (answered {self._decided.answered}, saved {self._decided.saved})")

@@ -389,6 +389,32 @@ class TestPlaying:
         assert [wav.name for wav in wavs] == ["melody-1.wav", "melody-2.wav"]
         assert not any(wav.exists() or wav.parent.exists() for wav in wavs)
 
+    def test_what_was_decided_is_not_lost_when_it_is_withdrawn_while_the_sound_ends(
+        self, person: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ending, has_ended = asyncio.Event(), asyncio.Event()
+
+        async def play(_: Player, genome: object) -> None:
+            """Not a sound."""
+
+        async def stop(_: Player) -> None:
+            ending.set()
+            await has_ended.wait()
+
+        async def scene(oracle: TerminalOracle) -> None:
+            asking = asyncio.ensure_future(oracle.ask(question("q"), 0))
+            await person.sees(PROMPT)
+            person.type("2\n")
+            await ending.wait()
+            asking.cancel()
+            await asyncio.sleep(0)
+            has_ended.set()
+            assert await asking == Reply("q", Action.ANSWER, 2)
+
+        monkeypatch.setattr(Player, "play", play)
+        monkeypatch.setattr(Player, "stop", stop)
+        at_terminal(person, scene, spec=MELODY, play="true {}")
+
     def test_each_playing_has_a_file_of_its_own_and_few_are_kept(self, tmp_path: Path) -> None:
         async def run() -> list[str]:
             player = Player("sleep 60; {}", print)
