@@ -81,14 +81,17 @@ class AskingMachine(AskingBase):
         round: int = 0,
         model_version: int = 0,
         holding: bool = False,
+        untrained: bool = False,
     ) -> None:
-        """`name` is this trainer's own (run and term): ids of questions and refreshes begin with it."""
+        """`name` is this trainer's own (run and term): ids of questions and refreshes begin with it. `untrained`: the last plan had
+        not all labels, those of the open batch, which an earlier trainer has heard."""
         phase = "holding" if holding else "asking" if open_questions else "collecting"
         super().__init__(
             phase, rules, pool, name=name, at=at, labeled=labeled, round=round, model_version=model_version
         )
         self.batch = AcquisitionBatch(open_questions, at)
         self._deadline = float("inf")
+        self._untrained = untrained
 
     def unanswered(self) -> tuple[AskedQuestion, ...]:
         return self.batch.unanswered()
@@ -123,7 +126,7 @@ class AskingMachine(AskingBase):
 
     def _has_label(self) -> bool:
         """A sample of the batch has one, though it may lack others that are wanted of it."""
-        return any(question.key in self.labeled for question in self.batch.questions.values())
+        return self._untrained or any(question.key in self.labeled for question in self.batch.questions.values())
 
     def _count(self) -> int:
         """Samples to ask now; 0: the budget of labels is used up."""
@@ -198,7 +201,7 @@ class AskingMachine(AskingBase):
     def _want_round(self, event: Tick) -> list[Command]:
         why = "skipped" if self.batch.is_over else "timed_out"
         closing = self._return_unanswered(event.at, why)
-        self.phase = "holding"
+        self.phase, self._untrained = "holding", False
         return [*closing, WantRound()]
 
     def _give_up_batch(self, event: Tick) -> list[Command]:

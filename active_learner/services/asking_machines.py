@@ -43,6 +43,7 @@ def _by_batch(rules: AskingRules, pool: Pool, history: History, name: str, at: f
         round=history.plans[-1][0].round if history.plans else 0,
         model_version=history.plans[-1][0].last_step if history.plans else 0,
         holding=_is_unfinished(history) or (history.untrained and not history.open_questions),
+        untrained=history.untrained and not _is_unfinished(history),
     )
 
 

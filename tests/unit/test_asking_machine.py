@@ -318,6 +318,22 @@ def test_a_passed_question_that_is_answered_after_all_and_undone_is_waited_for()
     assert one.handle(a.Tick(1.0)) == [a.WantRound()]
 
 
+def test_what_an_earlier_trainer_heard_of_the_batch_is_trained_though_the_rest_is_passed() -> None:
+    _, (first, second) = asking()
+    later = machine(labeled=[first.key], open_questions=[second], untrained=True)
+    later.handle(a.QuestionPassed(second.id, 0.5))
+    assert later.handle(a.Tick(1.0)) == [a.CloseQuestions((second.id,), "skipped"), a.WantRound()]
+    refresh, _ = later.handle(a.RoundOver(1, 20, 2.0))
+    assert isinstance(refresh, a.Refresh)
+    later.handle(scores(refresh.id, 0.6, version=20))
+    fill(later, 3, 4, 5)
+    later.handle(a.Tick(60.0))
+    for question in ask(later, 60.0):
+        give_up(later, question, at=60.0)
+    closed, note = later.handle(a.Tick(60.0))
+    assert (type(closed), type(note)) == (a.CloseQuestions, a.Note)
+
+
 def test_what_became_of_questions_of_before_changes_nothing() -> None:
     one, (first, second) = asking()
     for event in (a.QuestionResolved("old", 0.1), a.QuestionPassed("old", 0.1), a.QuestionReopened("old", 0.1)):

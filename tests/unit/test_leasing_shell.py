@@ -238,6 +238,20 @@ def test_an_item_that_lacks_its_second_answer_at_a_restart_gets_it(play: Play) -
     play(story, labels_per_item=2)
 
 
+def test_what_was_answered_before_a_restart_is_trained_though_the_rest_of_the_batch_is_passed(play: Play) -> None:
+    async def story(stage: Stage) -> None:
+        first, second = await open_questions(stage)
+        assert await stage.says("ann", first, 1) == "stored"
+        await stage.restart()
+        await stage.passes(CLAIM_S)
+        await stage.lease("ann")
+        assert await stage.says("ann", second, None, "cannot_tell") == "stored"
+        await stage.passes(0.0)
+        assert stage.wanted == 1
+
+    play(story)
+
+
 def test_one_who_takes_all_there_is_leaves_the_next_something(play: Play) -> None:
     async def story(stage: Stage) -> None:
         await stage.propose(*range(1, 21))
