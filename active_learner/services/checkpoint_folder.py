@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 
 from active_learner.backends.base import Backend, EngineState
+from active_learner.durable.files import sync_folder
 
 
 class CheckpointFolder:
@@ -30,9 +31,11 @@ class CheckpointFolder:
 
     def steps(self) -> tuple[int, ...]:
         """Of the files that are not known to be damaged, rising."""
+        return tuple(sorted(self._found() - self._damaged))
+
+    def _found(self) -> set[int]:
         names = (entry.name for entry in self._folder.iterdir()) if self._folder.is_dir() else ()
-        found = (match for name in names if (match := self._name.fullmatch(name)))
-        return tuple(sorted({int(match[1]) for match in found} - self._damaged))
+        return {int(match[1]) for name in names if (match := self._name.fullmatch(name))}
 
     def newest(self) -> tuple[int, float] | None:
         """Step of the newest that is good, and when it was written (seconds since 1970); None: there is none."""
@@ -80,35 +83,44 @@ class CheckpointFolder:
         """Write the checkpoint of `weights_of` as that of `step`, and go on from it. Raises: OSError; ValueError (nothing
         changed; when that checkpoint is damaged, it counts as such)."""
         with self._lock:
-            try:
-                state = EngineState.read(self.path(weights_of), run).as_of(step)
-            except ValueError:
-                self._damaged.add(weights_of)
-                raise
+            state = self._look(weights_of, run).as_of(step)
             self._write(state, run, term, plan_round, scoring=weights_of)
             self.era += 1
             backend.load(self.path(step), run)
         return self.steps()
 
     def restore(self, backend: Backend, run: str, step: int, seed: int) -> tuple[int, ...]:
-        """Go back to `step`. Later checkpoints are renamed to *.abandoned: after a crash the newest must not be one of a
-        future that the trainer has given up. Raises: ValueError (nothing changed, the file counts as damaged)."""
+        """Go back to `step`. Later checkpoints are abandoned first: after a crash the newest must not be one of a future that
+        the trainer has given up. Raises: OSError; ValueError (the file counts as damaged); with the weights as they were."""
         with self._lock:
-            if step in self.steps():
-                try:
-                    backend.load(self.path(step), run)
-                except ValueError:
-                    self._damaged.add(step)
-                    raise
-            elif step == 0:
-                backend.reset(seed)
-            else:
+            is_kept = step in self.steps()
+            if is_kept:
+                self._look(step, run)
+            elif step:
                 raise ValueError(f"there is no checkpoint of step {step}")
+            self._abandon(step)
+            if is_kept:
+                backend.load(self.path(step), run)
+            else:
+                backend.reset(seed)
             self.era += 1
-            for later in self.steps():
-                if later > step:
-                    self.path(later).replace(self.path(later).with_suffix(".abandoned"))
         return self.steps()
+
+    def _look(self, step: int, run: str) -> EngineState:
+        """Raises: ValueError, and it counts as damaged from now on."""
+        try:
+            return EngineState.read(self.path(step), run)
+        except ValueError:
+            self._damaged.add(step)
+            raise
+
+    def _abandon(self, step: int) -> None:
+        """What is later gets the name *.abandoned, also what could not be read: it may be read next time. Raises: OSError."""
+        later = [self.path(one) for one in self._found() if one > step]
+        for path in later:
+            path.replace(path.with_suffix(".abandoned"))
+        if later:
+            sync_folder(self._folder)
 
     def _write(self, state: EngineState, run: str, term: int, plan_round: int, scoring: int) -> None:
         """And let the oldest go; `scoring`: step of the weights that score now, to which a rollback goes back."""

@@ -164,6 +164,7 @@ STANDINS: dict[tuple[str, str], Any] = {
     ("active_learner.services.trainer", "RunFiles"): SilentFiles,
     ("active_learner.services.shell", "random"): _random,
     ("active_learner.services.dead_letters", "replace_file"): lambda path, content: path.write(content),
+    ("active_learner.services.checkpoint_folder", "sync_folder"): lambda folder: None,
     ("active_learner.services.outbox_lane", "ThreadPoolExecutor"): Thread,
     ("active_learner.backends.base", "write_checkpoint"): write_checkpoint,
     ("active_learner.backends.base", "read_checkpoint"): read_checkpoint,

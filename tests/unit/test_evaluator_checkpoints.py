@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -210,6 +211,53 @@ def test_what_is_captured_is_not_written_behind_a_restoration(tmp_path: Path, mo
         assert "went another way" in told.text
         assert (await trainer.position()).restorable == ()
         assert os.listdir(tmp_path) == []
+        await service.stop()
+
+    play(scene)
+
+
+@pytest.mark.parametrize("failing", ["replace", "fsync"])
+def test_later_checkpoints_that_cannot_be_put_aside_leave_the_weights_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """A disk that is read-only after a fault: who said a step and stood at another would train on from wrong weights."""
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    async def scene(broker: MemoryBroker, trainer: Trainer) -> None:
+        service = await begun(broker, tmp_path, files=9)
+        await trainer.position()
+        await stepped(trainer, 1, 3)
+        with monkeypatch.context() as broken:
+            broken.setattr(*((Path, "replace", fail) if failing == "replace" else (os, "fsync", fail)))
+            told = await trainer.ask("traininput", Restore(1, "r", ROLE, 1), lambda m: isinstance(m, Position))
+        assert (told.applied, "Read-only" in told.why) == (3, True)
+        await trainer.step(4)
+        assert (await trainer.promote(4)).digest == reference(4)
+        await service.stop()
+
+    play(scene)
+
+
+def test_a_checkpoint_that_could_not_be_read_is_put_aside_too_when_the_trainer_goes_back(tmp_path: Path) -> None:
+    """It may be read next time, as after too many open files: of a future that was given up nothing may come back."""
+
+    async def scene(broker: MemoryBroker, trainer: Trainer) -> None:
+        service = await begun(broker, tmp_path)
+        await trainer.position()
+        await stepped(trainer, 1, 3)
+        newest = tmp_path / names(3)[0]
+        good = newest.read_bytes()
+        await service.stop()
+        newest.write_bytes(b"")
+        service = await begun(broker, tmp_path)
+        assert (await trainer.position()).applied == 2
+        newest.write_bytes(good)
+        await trainer.ask("traininput", Restore(1, "r", ROLE, 1), lambda m: isinstance(m, Position) and m.applied == 1)
+        await service.stop()
+        service = await begun(broker, tmp_path)
+        assert (await trainer.position()).applied == 1
         await service.stop()
 
     play(scene)
