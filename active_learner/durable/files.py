@@ -99,7 +99,7 @@ def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 def replaced(path: Path, content: bytes) -> AppendFile:
     """As `replace_file`, to go on behind the content; the file is open already when it gets its name, so that what is appended
-    can never go to the one before. Raises: OSError, with the file as it was."""
+    can never go to the one before. The name is durable after `sync_folder`. Raises: OSError, with the file as it was."""
     temporary = path.with_name(f".{path.name}.new")
     file = AppendFile(temporary, 0)
     try:
@@ -109,7 +109,6 @@ def replaced(path: Path, content: bytes) -> AppendFile:
         file.close()
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
     return file
 
 

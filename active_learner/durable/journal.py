@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from active_learner.durable.files import AppendFile, replace_file, replaced
+from active_learner.durable.files import AppendFile, replace_file, replaced, sync_folder
 from active_learner.errors import WrongStore
 
 Form = dict[str, Any]
@@ -128,7 +128,8 @@ class Journal:
         self._digest, self._before = digest, before
 
     def rewrite(self, forms: Iterable[Form]) -> None:
-        """These lines instead of all that were there, or, when it fails, all as it was. Raises: OSError."""
+        """These lines instead of all that were there, or, when it fails, all as it was. Raises: OSError; SyncError behind the
+        replacement: it is gone on in the new file, and a power cut may bring back the one before."""
         content, digest = b"", START
         for form in forms:
             line, digest = _line(digest, form)
@@ -136,6 +137,7 @@ class Journal:
         before, self._file = self._file, replaced(self._path, content)
         before.close()
         self._digest, self._before = digest, (len(content), digest)
+        sync_folder(self._path.parent)
 
     def take_back(self) -> None:
         """Undo the last append. Raises: OSError."""

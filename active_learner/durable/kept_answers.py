@@ -6,7 +6,6 @@ answers are dropped when there are many, but for the last, whose questions and r
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -90,11 +89,15 @@ class KeptAnswers:
         if kept is None or kept[1]:
             return
         self._answers[id] = (kept[0], status)
-        with contextlib.suppress(OSError):
+        try:
             self._journal.append({"settled": id, "status": status}, synced=False)
             reach("labeler.outbox_settled")
             if len(self._answers) >= FULL:
                 self._drop_settled()
+        except SyncError as error:  # what is kept from now on might not be found again
+            self._failed = error
+        except OSError:  # a full disk: it is only said once more
+            return
 
     def _drop_settled(self) -> None:
         settled = [answer.id for answer, status in self._answers.values() if status]

@@ -214,3 +214,32 @@ class TestCompaction:
         file.close()
         assert [one.id for one, _ in kept(path)] == [*(f"a{number}" for number in range(6)), "b"]
         assert [one.name for one in path.parent.iterdir() if one.name.endswith(".new")] == []
+
+    def test_when_its_folder_cannot_be_synced_nothing_is_promised_any_more(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The file has its name, perhaps not for long: an answer that is told as kept would be lost by a kill or a power cut."""
+        file = filled(path, *(answer(f"a{number}") for number in range(6)))
+        replace, is_replaced = Path.replace, False
+        fsync = os.fsync
+
+        def note(self: Path, target: Path) -> Path:
+            nonlocal is_replaced
+            is_replaced = True
+            return replace(self, target)
+
+        def fail(descriptor: int) -> None:
+            if is_replaced:
+                raise OSError(errno.EIO, "Input/output error")
+            fsync(descriptor)
+
+        with monkeypatch.context() as broken:
+            broken.setattr(Path, "replace", note)
+            broken.setattr(os, "fsync", fail)
+            file.settle("a0", "stored")
+        assert is_replaced
+        with pytest.raises(OSError, match="Input/output error"):
+            file.keep(SECOND)
+        file.settle("a1", "stored")
+        file.close()
+        assert kept(path)[:2] == [(answer("a0"), "stored"), (answer("a1"), "stored")], "it is gone on in the new file"
