@@ -239,10 +239,9 @@ class TorchBackend(Backend):
             "schedule": type(parts.schedule).__name__,
         }
         for name, value in here.items():
-            if facts[name] != value:
-                raise ValueError(
-                    f"checkpoint {path.name} was made with {name} {facts[name]}, this evaluator has {value}"
-                )
+            there = facts.get(name, "of another framework")
+            if there != value:
+                raise ValueError(f"checkpoint {path.name} was made with {name} {there}, this evaluator has {value}")
 
     def reset(self, seed: int) -> None:
         parts = torch_parts.make_parts(self.settings, seed, self._device)

@@ -13,6 +13,7 @@ import torch
 from safetensors.numpy import load_file
 from torch import nn
 
+from active_learner.backends.base import EngineState
 from active_learner.backends.checkpoint import read_checkpoint, write_checkpoint
 from active_learner.backends.settings import NetworkSettings
 from active_learner.backends.torch_module import TorchBackend
@@ -349,6 +350,16 @@ def test_a_checkpoint_with_another_optimizer_is_refused(tmp_path: Path) -> None:
     small(optimizer="sgd").save(tmp_path / "one.safetensors", "run", 0)
     with pytest.raises(ValueError, match="optimizer SGD, this evaluator has Adam"):
         small().load(tmp_path / "one.safetensors", "run")
+
+
+def test_a_checkpoint_of_another_framework_is_refused(tmp_path: Path) -> None:
+    """Of a network of the user's own, in the folder of the same run: an evaluator that finds it must not end of it."""
+    backend = small()
+    state = backend.capture(promoted=True)
+    facts = {name: state.facts[name] for name in ("step", "model_version", "seed", "stage")}
+    EngineState(state.arrays, facts).write(tmp_path / "one.safetensors", "run", 1, 0)
+    with pytest.raises(ValueError, match="optimizer of another framework, this evaluator has Adam"):
+        backend.load(tmp_path / "one.safetensors", "run")
 
 
 def test_the_example_networks_have_the_sizes_that_their_names_promise() -> None:
