@@ -60,10 +60,11 @@ def _problems(config: Config) -> Iterator[str]:
 def _trainer(config: Config) -> None:
     from active_learner.commands.goals import check_goals
     from active_learner.config.loading import base_dir
-    from active_learner.config.sample import held_out
+    from active_learner.config.sample import check_batch, held_out, resolve
     from active_learner.losses import load_loss
     from active_learner.strategies import load_strategy
 
+    check_batch(config, resolve(config))
     load_strategy(config.trainer.strategy, base_dir(config))
     load_loss(config.trainer.loss, base_dir(config))
     held_out(config)

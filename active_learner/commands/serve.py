@@ -74,8 +74,8 @@ def parts_of(config: Config, goals: Goals, *, accept_rollback: bool = False) -> 
     from active_learner.commands.run_folders import has_begun
     from active_learner.config import run_folder
     from active_learner.config.loading import base_dir, run_dir
+    from active_learner.config.sample import check_batch, resolve
     from active_learner.config.sample import held_out as held_out_rows
-    from active_learner.config.sample import resolve
     from active_learner.losses import load_loss
     from active_learner.results.report import write_report
     from active_learner.services.trainer import TrainerParts
@@ -84,6 +84,7 @@ def parts_of(config: Config, goals: Goals, *, accept_rollback: bool = False) -> 
 
     folder = run_dir(config)
     spec = resolve(config)
+    check_batch(config, spec)
     held_out = held_out_rows(config)
     loss = load_loss(config.trainer.loss, base_dir(config))
     strategies = {"": load_strategy(config.trainer.strategy, base_dir(config)), "random": load_strategy("random")}

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from active_learner.config.loading import base_dir
 from active_learner.config.schema import Config, DatasetSource, EvolutionSource
+from active_learner.core.batches import bytes_of, most_at_once
+from active_learner.core.intake import REFRESH_ROWS
 from active_learner.core.records import Features, SampleSpec, canonical
 from active_learner.datasets.reading import Dataset, read_dataset
 from active_learner.errors import ConfigError
+from protocol.limits import ARRAY_HEADER_BYTES
 
 
 def resolve(config: Config, base: Path | None = None) -> SampleSpec:
@@ -32,6 +35,21 @@ def resolve(config: Config, base: Path | None = None) -> SampleSpec:
     if names and len(names) != classes:
         raise ConfigError([f"sample.class_names has {len(names)} names, there are {classes} classes"])
     return SampleSpec(shape, dtype, classes, given.media, names)
+
+
+def check_batch(config: Config, spec: SampleSpec) -> None:
+    """Raises: ConfigError when no message holds what is said at once. Before a round is planned: a plan keeps its batches."""
+    size, limit = bytes_of(spec), config.broker.max_message_bytes
+    room = limit - ARRAY_HEADER_BYTES
+    into = f"do not fit into a message of {limit:,} bytes (broker.max_message_bytes)"
+    scored = most_at_once(size, REFRESH_ROWS)
+    if scored * size > room:
+        raise ConfigError(
+            [f"broker.max_message_bytes: the {scored} samples of {size:,} bytes that are scored at once {into}"]
+        )
+    if config.trainer.batch_size * size > room:
+        steps = f"trainer.batch_size: {config.trainer.batch_size} samples of {size:,} bytes {into}"
+        raise ConfigError([f"{steps}: allowed are 1 to {room // size}"])
 
 
 def held_out(config: Config, base: Path | None = None) -> tuple[Features, Features] | None:

@@ -21,6 +21,7 @@ from active_learner.core.asking_events import (
     ScoresRefused,
     SendReceipt,
 )
+from active_learner.core.batches import rows_at_once
 from active_learner.core.pool import Pool
 from active_learner.core.records import Features
 
@@ -36,7 +37,7 @@ RECEIPTS_LIMIT = 1024
 """Receipts kept for a repeat; older repeats are taken as new and come out as known."""
 
 REFRESH_ROWS = 512
-"""Samples in one refresh: small enough that training steps of the evaluator do not wait long for it."""
+"""Samples in one refresh, of large ones fewer: small enough that training steps of the evaluator do not wait long for it."""
 
 
 class _Known(NamedTuple):
@@ -158,11 +159,12 @@ class Intake:
 
     def _refresh(self, keys: list[str], features: Features) -> list[Command]:
         commands: list[Command] = []
-        for start in range(0, len(keys), REFRESH_ROWS):
+        rows = rows_at_once(features, REFRESH_ROWS)
+        for start in range(0, len(keys), rows):
             self._refreshes += 1
             refresh_id = f"{self._prefix}-{self._refreshes}"
-            self._refreshing[refresh_id] = tuple(keys[start : start + REFRESH_ROWS])
-            commands.append(Refresh(refresh_id, features[start : start + REFRESH_ROWS]))
+            self._refreshing[refresh_id] = tuple(keys[start : start + rows])
+            commands.append(Refresh(refresh_id, features[start : start + rows]))
         return commands
 
     def abandon_refresh(self) -> None:

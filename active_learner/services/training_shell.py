@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from active_learner.core import training_events as told
 from active_learner.core.assessment import evaluate
+from active_learner.core.batches import rows_at_once
 from active_learner.core.measures import Histogram
 from active_learner.core.records import Plan, RoundResult
 from active_learner.core.training import TrainingMachine
@@ -34,7 +35,7 @@ from protocol.messages import (
 )
 
 VALIDATION_ROWS = 256
-"""Held-out rows in a batch: few messages, and a network of any size holds it."""
+"""Held-out rows in a batch, of large ones fewer: few messages, and a network of any size holds it."""
 
 STEPPING = ("predicting", "computing", "applying")
 
@@ -303,6 +304,7 @@ class _Validation:
 
     def __init__(self, round: int, term: int, features: Array) -> None:
         self.round, self._term, self._features = round, term, features
+        self._rows_at_once = rows_at_once(features, VALIDATION_ROWS)
         self.batch = 0
         self.heard: list[Array] = []
 
@@ -312,10 +314,10 @@ class _Validation:
 
     @property
     def is_complete(self) -> bool:
-        return self.batch * VALIDATION_ROWS >= len(self._features)
+        return self.batch * self._rows_at_once >= len(self._features)
 
     def rows(self) -> Array:
-        return self._features[self.batch * VALIDATION_ROWS : (self.batch + 1) * VALIDATION_ROWS]
+        return self._features[self.batch * self._rows_at_once : (self.batch + 1) * self._rows_at_once]
 
     def hear(self, ticket: str, predictions: Array) -> bool:
         """True: it is the batch that was waited for."""
