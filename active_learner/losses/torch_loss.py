@@ -48,9 +48,12 @@ class TorchLoss(Loss):
         try:
             loss = self._function(leaf, torch.from_numpy(wanted))
             (gradient,) = torch.autograd.grad(loss, leaf)
-        except (RuntimeError, IndexError, TypeError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # a function of the user's own may raise anything
             shapes = f"predictions {predictions.shape} and targets {wanted.shape}"
-            raise ValueError(f"the loss does not take {shapes}: {error}") from error
+            name = "" if isinstance(error, RuntimeError | IndexError | TypeError) else f"{type(error).__name__}: "
+            raise ValueError(f"the loss does not take {shapes}: {name}{error}") from error
         value, slope = float(loss.detach()), gradient.numpy()
         check_result(value, slope)
         return value, slope

@@ -19,8 +19,9 @@ from active_learner.peer import Peer, Received
 from active_learner.services.dead_letters import DeadLetters
 from active_learner.services.leasing_shell import LeasingShell
 from active_learner.services.status_board import StatusBoard
-from active_learner.services.training_shell import TrainingShell
+from active_learner.services.training_shell import LONGEST_TEXT_BYTES, TrainingShell
 from protocol.errors import RefusalCode
+from protocol.limits import shortened
 from protocol.messages import (
     Answer,
     Candidates,
@@ -160,16 +161,16 @@ class TrainerEars:
         self._training.handle(event)
 
     def _refusal(self, message: StepRefused, received: Received) -> None:
-        role = _role(received)
+        role, text = _role(received), shortened(message.text, LONGEST_TEXT_BYTES)
         if message.code == RefusalCode.WRONG_RUN:
             advice = "start another run with --new, or give the evaluator the checkpoints of this one"
-            self._fail(WrongStore(f"{message.text}: {advice}"))
+            self._fail(WrongStore(f"{text}: {advice}"))
         elif message.code == RefusalCode.STALE_TERM:
-            self._training.handle(training_events.Replaced(role, message.term, message.text, _now()))
+            self._training.handle(training_events.Replaced(role, message.term, text, _now()))
         elif message.ticket and message.term == 0:  # of candidates, not of a step
-            self._asking.handle(asking_events.ScoresRefused(message.ticket, f"{role}: {message.text}", _now()))
+            self._asking.handle(asking_events.ScoresRefused(message.ticket, f"{role}: {text}", _now()))
         else:
-            text = f"{message.text} ({message.code})"
+            text = f"{text} ({message.code})"
             self._training.handle(training_events.Refusal(role, message.term, message.step, text, _now()))
 
     # --- asking

@@ -24,6 +24,7 @@ from active_learner.errors import WrongStore
 from active_learner.losses.base import Loss
 from active_learner.services.label_book import LabelBook
 from active_learner.services.pump import Pump, Surroundings
+from protocol.limits import shortened
 from protocol.messages import (
     Forward,
     Gradient,
@@ -36,6 +37,9 @@ from protocol.messages import (
 
 VALIDATION_ROWS = 256
 """Held-out rows in a batch, of large ones fewer: few messages, and a network of any size holds it."""
+
+LONGEST_TEXT_BYTES = 4096
+"""Of an error of a loss or an evaluator, which may be of any length: a page, and room for what is said around it."""
 
 STEPPING = ("predicting", "computing", "applying")
 
@@ -233,11 +237,13 @@ class TrainingShell:
         _, targets = self._rows_of(command.place.plan)
         wanted = targets[list(command.place.rows)]
         try:
-            if len(command.predictions) != len(wanted):
-                raise ValueError(f"{len(command.predictions)} predictions for {len(wanted)} samples")
+            if command.predictions.shape[:1] != wanted.shape:
+                raise ValueError(f"predictions {command.predictions.shape} for {len(wanted)} samples")
             loss, gradient = self._loss_of(command.place.plan).gradient(command.predictions, wanted)
-        except (ValueError, RuntimeError, IndexError) as error:  # torch losses raise the last two on wrong widths
-            self.handle(told.LossFailed(step, str(error), _now()))
+        except MemoryError:  # ends the process (bounds.py): it is no fault of the loss
+            raise
+        except Exception as error:  # a loss of the user's own may raise anything
+            self.handle(told.LossFailed(step, _text(error), _now()))
             return
         self.handle(told.GradientReady(step, loss, gradient, _now()))
 
@@ -321,11 +327,17 @@ class _Validation:
 
     def hear(self, ticket: str, predictions: Array) -> bool:
         """True: it is the batch that was waited for."""
-        if ticket != self.ticket or self.is_complete or len(predictions) != len(self.rows()):
+        if ticket != self.ticket or self.is_complete or predictions.shape[:1] != self.rows().shape[:1]:
             return False
         self.heard.append(predictions)
         self.batch += 1
         return True
+
+
+def _text(error: Exception) -> str:
+    """What ours and torch's say is a sentence; of anything else its type belongs to it."""
+    is_told = isinstance(error, ValueError | RuntimeError | IndexError)
+    return shortened(str(error) if is_told else f"{type(error).__name__}: {error}", LONGEST_TEXT_BYTES)
 
 
 def _now() -> float:

@@ -17,12 +17,15 @@ from active_learner.errors import WrongStore
 from active_learner.peer import Received
 from active_learner.services.dead_letters import LIMIT, DeadLetters
 from active_learner.services.trainer_ears import TrainerEars
+from protocol.codec import encode
+from protocol.limits import MAX_TEXT_BYTES
 from protocol.messages import (
     Action,
     Answer,
     Candidates,
     Forward,
     Gradient,
+    LogLine,
     Member,
     Message,
     Position,
@@ -141,6 +144,15 @@ def test_row_28_a_refused_term_is_told_to_the_machine_and_not_as_a_refused_step(
     assert (event.role, event.term, event.text) == ("evaluator", 3, "term 3 is over: this evaluator serves term 7")
     assert isinstance(event, training_events.Replaced)
     assert failures == []
+
+
+@pytest.mark.parametrize("ticket", ["", "c1"])
+def test_the_longest_refusal_leaves_room_for_what_the_trainer_says_around_it(ticket: str) -> None:
+    """A log line or a status that no message holds would end the trainer, by the word of another."""
+    one, asking, training, _ = ears()
+    say(one, StepRefused(int(not ticket), 3, ticket, "evaluator", "failed", "x" * MAX_TEXT_BYTES), "evaluator")
+    (event,) = asking.told if ticket else training.told
+    encode(LogLine(1, "error", f"training is halted: step 3: evaluator: {event.text}"))
 
 
 def poison(number: int = 1) -> Candidates:
