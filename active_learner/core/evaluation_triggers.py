@@ -92,6 +92,8 @@ def _may_take_run(here: Standing, message: Message) -> bool:
 def _of_step(here: Standing, message: Forward | Step | Gradient) -> str:
     step = message.step
     match message:
+        case Forward() if words.is_too_early(here, message):
+            return "misfit"
         case Forward() if step == here.applied + 1:
             is_repeated = here.held == step and message.data.shape[:1] == here.said.rows
             return "forward repeated" if is_repeated else "forward"

@@ -52,6 +52,14 @@ def position(here: Standing, why: str) -> Position:
     )
 
 
+def is_too_early(here: Standing, message: Message) -> bool:
+    """The first batch of a round behind one whose promotion did not come: its verdict is not known here, so the weights may be
+    those that were held back. A trainer says it that took a late PROMOTED or POSITION for the answer to its last question."""
+    if not isinstance(message, Forward) or message.epoch or message.batch:
+        return False
+    return message.step == here.applied + 1 and here.model_version != here.applied
+
+
 def misfit(here: Standing, message: TrainingMessage) -> str:
     """Why `message` cannot be done from here."""
     kind = type(message).__name__.upper()
@@ -66,6 +74,8 @@ def misfit(here: Standing, message: TrainingMessage) -> str:
         return f"the round that ended at step {step} was held back: its weights are there no more"
     if isinstance(message, Promote) and step == here.applied:
         return f"there is no checkpoint of step {message.weights_of}, whose weights are wanted"
+    if is_too_early(here, message):
+        return f"FORWARD of step {step} begins a round, and the weights of step {here.applied} were not promoted"
     graph = f"the graph of step {here.held} is kept" if here.held else "no graph is kept"
     return f"{kind} of step {step} does not fit: {here.applied} is applied, {graph}"
 

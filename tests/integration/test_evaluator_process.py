@@ -89,7 +89,7 @@ def reference(last: int) -> str:
 
 
 def forward(step: int) -> Forward:
-    return Forward(1, step, Status.TRAIN, "", 0, 0, 0, SEED, batch(step))
+    return Forward(1, step, Status.TRAIN, "", 0, 0, step - 1, SEED, batch(step))
 
 
 async def asked(peer: Peer, room: str, message: Any, kind: type[Any], step: int | None = None) -> Any:

@@ -200,7 +200,7 @@ class Trainer:
         if step > STEPS:
             self.waits_for, self.saying = "nothing", []
             return
-        message = Forward(self.term, step, Status.TRAIN, "", 0, 0, 0, 7, array(step))
+        message = Forward(self.term, step, Status.TRAIN, "", 0, 0, (step - 1) % ROUND, 7, array(step))
         self._say("predictions", "traininput", message)
 
     def _gradient(self, slope: float) -> None:

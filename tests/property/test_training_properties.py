@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from active_learner.core import training_events as t
 from active_learner.core.evaluation import EvaluationMachine
 from active_learner.core.schedule import place_of
 from active_learner.core.stages import ASKS
 from active_learner.core.training import TrainingMachine
 from active_learner.core.training_events import SendForward
+from protocol.messages import Message, Position, PositionRequest, Promote, Promoted
 from tests.property.training_wire import Engine, Faults, Wire, reference
 
 FAULTS = st.builds(
@@ -61,8 +64,58 @@ def test_rows_16_to_19_a_chain_of_evaluators_comes_to_the_same_weights_in_every_
 def test_behind_a_gate_the_same_rounds_are_held_back_whatever_happens(seed: int, faults: Faults, stages: int) -> None:
     wire = Wire(Random(seed), faults, rounds=4, stages=stages, gated=True)
     finish(wire)
+    assert verdicts(wire) == undisturbed(stages)
     assert [engine.weights for engine in wire.engines] == reference(4, stages, gated=True)
-    assert any(one.held_back for one in wire.results.values())
+    assert not wire.errors
+
+
+def verdicts(wire: Wire) -> list[tuple[float | None, str, str]]:
+    """Accuracy, why it is held back, and digest of each round: the first tells of weights that go on nowhere, too."""
+    return [(one.accuracy, one.held_back, one.digest) for one in wire.results.values()]
+
+
+@cache
+def undisturbed(stages: int) -> list[tuple[float | None, str, str]]:
+    wire = Wire(Random(0), Faults(), rounds=4, stages=stages, gated=True)
+    finish(wire)
+    found = verdicts(wire)
+    assert [not why for _, why, _ in found] == [True, False, stages == 1, stages == 2]
+    return found
+
+
+class LateVerdict(Wire):
+    """The evaluator dies behind the PROMOTED of the round that is held back. That word, and the POSITION by which it is judged
+    again, come once more when both are asked for once more, while the question itself is lost."""
+
+    late: list[tuple[str, str, Message]]
+
+    def say(self, sender: str, room: str, message: Message) -> None:
+        self.late = self.__dict__.get("late", [])
+        match len(self.late), message:
+            case 0, Promoted() if self.evaluators[0].older:
+                self.late.append((sender, room, message))
+                self.evaluators[0] = self._new_evaluator(0)
+                self._feed(t.StageJoined(self.roles[0], self.now))
+                return
+            case 1, Position() if message.model_version == message.applied:
+                self.late.append((sender, room, message))
+            case 2, Promote():
+                self.late.append(self.late[0])
+                super().say(*self.late[0])
+                return
+            case 3, PositionRequest():
+                self.late.append(self.late[1])
+                super().say(*self.late[1])
+                return
+        super().say(sender, room, message)
+
+
+def test_a_verdict_that_comes_late_is_not_taken_for_that_of_the_steps_that_were_done_again() -> None:
+    wire = LateVerdict(Random(0), Faults(), rounds=4, gated=True)
+    finish(wire)
+    assert len(wire.late) == 4, "the scene was played"
+    assert verdicts(wire) == undisturbed(1)
+    assert [engine.weights for engine in wire.engines] == reference(4, 1, gated=True)
     assert not wire.errors
 
 

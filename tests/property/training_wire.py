@@ -115,8 +115,9 @@ class Engine:
 
 
 def accuracy(weights: Sequence[int]) -> float:
-    """Half of all models are better than the one before."""
-    return mix("accuracy", *weights) % 100 / 100
+    """Of rounds 1 to 4 the second is held back and the third is not (of two stages the third is, and the fourth is not): so
+    weights that a verdict got wrong go on."""
+    return mix("accuracy", 1, *weights) % 100 / 100
 
 
 def reference(rounds: int, stages: int, gated: bool = False) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from active_learner.core import evaluation_words as words
 from active_learner.core.checkpointing import CheckpointRule
 from active_learner.core.evaluation import EvaluationMachine
 from active_learner.core.evaluation_events import (
@@ -307,6 +308,22 @@ def what_is_ahead_gets_a_position_with_the_reason() -> None:
     misfit(machine, forward(3), "FORWARD of step 3 does not fit: 0 is applied, no graph is kept")
     misfit(machine, gradient(1), "GRADIENT of step 1 does not fit: 0 is applied, no graph is kept")
     misfit(holding(), step_message(2), "STEP of step 2 does not fit: 0 is applied, the graph of step 1 is kept")
+
+
+@scenario
+def a_round_begins_with_promoted_weights() -> None:
+    """Else they may be those that the round before was held back for, and only a late word made the trainer go on."""
+    first = replace(forward(4), batch=0)
+    machine = ready(applied=3, model_version=2, restorable=(2,))
+    assert said(machine.handle(heard(first))) == [
+        say(
+            "@trainer",
+            words.position(machine, "FORWARD of step 4 begins a round, and the weights of step 3 were not promoted"),
+        )
+    ]
+    assert said(machine.handle(heard(forward(4)))) == said([RunForward(4, 7, array(0.5))])
+    machine = ready(applied=3, model_version=3, restorable=(3,))
+    assert said(machine.handle(heard(first))) == said([RunForward(4, 7, array(0.5))])
 
 
 @scenario

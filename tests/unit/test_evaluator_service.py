@@ -99,7 +99,7 @@ class Trainer:
         return await self.ask("traininput", PositionRequest(term, run), lambda m: isinstance(m, Position | StepRefused))
 
     async def forward(self, step: int, term: int = 1) -> np.ndarray:
-        message = Forward(term, step, Status.TRAIN, "", 0, 0, 0, SEED, batch(step))
+        message = Forward(term, step, Status.TRAIN, "", 0, 0, step - 1, SEED, batch(step))
         found = await self.ask("traininput", message, lambda m: isinstance(m, Forward) and m.step == step)
         data: np.ndarray = found.data
         return data
