@@ -58,6 +58,11 @@ class Stages:
         return {*self._heard, position.role} == set(self.roles)
 
     @property
+    def silent(self) -> tuple[str, ...]:
+        """Roles that have not said yet where they stand."""
+        return tuple(role for role in self.roles if role not in self._heard)
+
+    @property
     def fused(self) -> bool:
         return all(position.fused for position in self._heard.values())
 

@@ -142,7 +142,7 @@ class TrainingMachine(Machine[Event, Command]):
         self.place: BatchPlace | None = None
         self.stale = self.resent = self.refused = 0
         self.halt_reason = ""
-        self._round_wanted = False
+        self.round_wanted = False
         self._ended_round: int | None = None
         self._unanswered: list[Command] = []
         self._due = Due(0.0, 0.0)
@@ -164,13 +164,14 @@ class TrainingMachine(Machine[Event, Command]):
     def _plan(self, event: RoundWanted) -> list[Command]:
         """Behind an accepted rollback not before all have gone back: steps of a plan that is lost could be taken for its own."""
         if self._accept_rollback and not self._has_met:
-            return self._remember_round(event)
-        self._round_wanted = False
+            who = " and ".join(self.stages.silent)
+            return [*self._remember_round(event), Note("warning", f"{who} must come and go back before a round begins")]
+        self.round_wanted = False
         self._enter("planning", None)
         return [MakePlan(None, last_step(self.plans) + 1)]
 
     def _remember_round(self, _: RoundWanted) -> list[Command]:
-        self._round_wanted = True
+        self.round_wanted = True
         return []
 
     def _adopt_plan(self, event: PlanCommitted) -> list[Command]:
@@ -253,7 +254,7 @@ class TrainingMachine(Machine[Event, Command]):
         self._enter("idle", None)
         ended, self._ended_round = self._ended_round, None
         commands: list[Command] = [ModelReady(self.applied) if ended is None else RoundEnded(ended, self.applied)]
-        return [*commands, *self._plan(RoundWanted(at))] if self._round_wanted else commands
+        return [*commands, *self._plan(RoundWanted(at))] if self.round_wanted else commands
 
     # --- steps
 

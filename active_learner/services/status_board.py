@@ -149,8 +149,9 @@ class StatusBoard:
             return f"training is halted: {training.halt_reason}"
         if training.phase not in ("idle", "syncing"):
             return f"{training.phase} step {training.applied + 1}"
-        if training.phase == "syncing":
-            return "waits for the evaluator"
+        if training.phase == "syncing" or training.round_wanted:
+            silent = training.stages.silent or training.stages.roles
+            return f"waits for {' and '.join(silent)}" if len(training.stages.roles) > 1 else "waits for the evaluator"
         if asking.phase == "asking":
             labelers = len(asking.here.labelers)
             who = f"{labelers} labeler{'s' if labelers != 1 else ''}" if labelers else "a labeler (none is here)"

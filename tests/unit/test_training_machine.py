@@ -334,6 +334,17 @@ def test_behind_an_accepted_rollback_all_go_back_before_anything_is_planned() ->
     assert one.handle(position(4, version=4, restorable=(4,), term=3)) == [t.ModelReady(4), t.MakePlan(None, 5)]
 
 
+def test_behind_an_accepted_rollback_it_is_told_who_has_to_come_before_anything_is_trained() -> None:
+    """An evaluator may be away for good: nothing is planned, and nobody should have to guess why."""
+    one = machine(roles=("front", "back"), history=[(plan(), result(plan()))], accept_rollback=True)
+    told = t.Note("warning", "front and back must come and go back before a round begins")
+    assert one.handle(t.RoundWanted(0.0)) == [told]
+    assert (one.phase, one.round_wanted) == ("idle", True)
+    one.handle(t.StageJoined("front", 0.0))
+    one.handle(position(4, role="front", version=4))
+    assert one.stages.silent == ("back",)
+
+
 @pytest.mark.parametrize("stands", [6, 8, 12])
 def test_behind_an_accepted_rollback_an_open_plan_is_done_from_its_beginning(stands: int) -> None:
     """It may have been made after the store was put back, by a trainer that was then told to end: the checkpoint of step 8 is
