@@ -31,12 +31,13 @@ class Goals:
 
 
 def result_line(results: list[RoundResult], why: str) -> str:
-    """One line for people and scripts: what the run came to."""
+    """One line for people and scripts: what the run came to. Accuracy and digest are of the weights that are there at its end."""
     if not results:
         return f"result: rounds=0 ({why})"
     last = results[-1]
     parts = [f"rounds={len(results)}", f"labels={last.labels}"]
-    if last.accuracy is not None:
-        parts.append(f"accuracy={last.accuracy:.4f}")
+    best = next((result for result in reversed(results) if not result.held_back), last)
+    if best.accuracy is not None:
+        parts.append(f"accuracy={best.accuracy:.4f}")
     parts += [f"model_version={last.model_version}", f"digest={last.digest[:12]}"]
     return f"result: {' '.join(parts)} ({why})"
