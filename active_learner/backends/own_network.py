@@ -59,7 +59,10 @@ class Network(ABC):
 
     @abstractmethod
     def restore(self, weights: Arrays, optimizer_state: Arrays) -> None:
-        """Go on from what `weights` and `optimizer_state` once returned, now numpy arrays. `reset` was called just before."""
+        """Go on from what `weights` and `optimizer_state` once returned, now numpy arrays. `reset` was called just before.
+
+        What it raises means that this checkpoint is not for this network; it is then asked to go on from what there was.
+        """
 
     @abstractmethod
     def predict(self, weights: Arrays, batch: Array) -> ArrayLike:
@@ -174,13 +177,26 @@ class OwnNetwork(Backend):
         state = EngineState.read(path, run)
         facts, weights = state.facts, _section(state.arrays, "network.")
         _check_same(path, weights, self._weights())
-        self._network.reset(step_seed(facts["seed"], 0, self._stage))
-        self._network.restore(_copied(weights), _section(state.arrays, "optimizer."))
+        self._take(path, facts["seed"], weights, _section(state.arrays, "optimizer."))
         self._snapshot = _section(state.arrays, SNAPSHOT) or weights
         self._seed, self._applied, self._model_version = facts["seed"], facts["step"], facts["model_version"]
         self.run, self.term, self.weights_of = facts["run"], facts["term"], facts["weights_of"]
         self._kept = None
         return self._applied
+
+    def _take(self, path: Path, seed: int, weights: Arrays, optimizer_state: Arrays) -> None:
+        """Raises: ValueError when the network does not take it, with weights, optimizer and kept graph as they were."""
+        before, kept = (self._weights(), _copied(self._network.optimizer_state())), self._kept
+        try:
+            self._network.reset(step_seed(seed, 0, self._stage))
+            self._network.restore(_copied(weights), optimizer_state)
+        except Exception as error:  # the user's network may raise anything
+            self._network.reset(step_seed(self._seed, 0, self._stage))
+            self._network.restore(*before)
+            if kept is not None:
+                self.forward(kept.step, kept.seed, kept.batch)
+            text = f"{type(self._network).__name__}.restore failed: {type(error).__name__}: {error}"
+            raise ValueError(f"checkpoint {path.name}: {text}") from error
 
     def reset(self, seed: int) -> None:
         self._network.reset(step_seed(seed, 0, self._stage))

@@ -149,6 +149,35 @@ def test_checkpoints_of_another_run_or_network_are_refused(tmp_path: Path) -> No
     assert other.digest() == before
 
 
+class Momentum(Linear):
+    """Its optimizer has a state, of which a checkpoint of before it knows nothing."""
+
+    def reset(self, seed: int) -> None:
+        super().reset(seed)
+        self.momentum = np.zeros((64, 10), np.float32)
+
+    def optimizer_state(self) -> Arrays:
+        return {"momentum": self.momentum}
+
+    def restore(self, weights: Arrays, optimizer_state: Arrays) -> None:
+        super().restore(weights, optimizer_state)
+        self.momentum = optimizer_state["momentum"]
+
+
+def test_a_checkpoint_that_the_network_does_not_take_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    before = OwnNetwork(Linear(), SEED)
+    train(before, 1, 2)
+    before.save(tmp_path / "two.safetensors", "run", 1)
+    backend, reference = OwnNetwork(Momentum(), SEED), OwnNetwork(Momentum(), SEED)
+    train(backend, 1, 3)
+    train(reference, 1, 4)
+    backend.forward(4, SEED, batch(4))
+    with pytest.raises(ValueError, match=r"two.safetensors: Momentum.restore failed: KeyError: 'momentum'"):
+        backend.load(tmp_path / "two.safetensors", "run")
+    backend.apply(4, gradient(4), False)
+    assert (backend.applied, backend.digest()) == (4, reference.digest())
+
+
 @pytest.mark.parametrize("spoil", ["nan", "shape", "other step", "again"])
 def test_a_refused_gradient_changes_nothing(kind: type[Network], spoil: str) -> None:
     spoiled, clean = OwnNetwork(kind(), SEED), OwnNetwork(kind(), SEED)
