@@ -39,8 +39,8 @@ class FaultRules:
         return bool(self.drop or self.duplicate or self.reorder or self.delay_s)
 
     def told(self) -> str:
-        """As `parsed` reads it."""
-        return ",".join(f"{one.name}={getattr(self, one.name):g}" for one in fields(self))
+        """As `parsed` reads it, each number whole: a seed has ten digits."""
+        return ",".join(f"{one.name}={getattr(self, one.name)}" for one in fields(self))
 
 
 def parsed(text: str) -> FaultRules:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from active_learner.errors import ConfigError
 from active_learner.faults.fates import OVERTAKING_S, Fates
-from active_learner.faults.rules import FaultRules, parsed
+from active_learner.faults.rules import LONGEST_DELAY_S, MOST_REORDER, FaultRules, parsed
 
 MANY = 2000
 
@@ -71,10 +73,23 @@ def test_a_seed_draws_the_same_again_and_each_direction_for_itself() -> None:
 def test_the_text_of_the_environment_is_read_and_told() -> None:
     rules = parsed("seed=7, drop=0.2,duplicate=0.1,reorder=16,delay_s=0.05")
     assert rules == FaultRules(7, 0.2, 0.1, 16, 0.05)
-    assert parsed(rules.told()) == rules
     assert rules.is_any
     assert not parsed("").is_any
     assert not parsed("seed=3").is_any
+
+
+@given(
+    st.builds(
+        FaultRules,
+        seed=st.integers(0, 2**63),
+        drop=st.floats(0, 1),
+        duplicate=st.floats(0, 1),
+        reorder=st.integers(0, MOST_REORDER),
+        delay_s=st.floats(0, LONGEST_DELAY_S),
+    )
+)
+def test_rules_are_told_as_they_are_read(rules: FaultRules) -> None:
+    assert parsed(rules.told()) == rules
 
 
 @pytest.mark.parametrize(
