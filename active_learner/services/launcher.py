@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from active_learner.crash_points import VARIABLE as CRASH_AT
 from active_learner.services.child import Child, OnLine, Program
 from active_learner.services.restarts import Again, End, Over, Restarts, said
 
@@ -99,18 +100,20 @@ class Launcher:
     async def _supervise(self, program: Program, up: asyncio.Event) -> None:
         restarts = Restarts(program.name, program.policy)
         pause: float | None = 0.0
+        again = False
         while pause is not None:
             await asyncio.sleep(pause)
             child = self._children[program.name] = Child(program, self._on_line)
-            code = await self._one_life(child, restarts, up)
+            code = await self._one_life(child, restarts, up, is_first=not again)
             self._lives.ended(program.name, code, child.last_words)
             pause = self._after(restarts.ended(code, asyncio.get_running_loop().time()), child, code)
-            program = replace(program, once=())
+            program, again = replace(program, once=()), True
         up.set()
 
-    async def _one_life(self, child: Child, restarts: Restarts, up: asyncio.Event) -> int:
+    async def _one_life(self, child: Child, restarts: Restarts, up: asyncio.Event, *, is_first: bool) -> int:
         """Start it, say when it is ready, return its exit code."""
-        await child.start(self._lives.environment(child.program.name))
+        no_more = {} if is_first else {CRASH_AT: ""}  # who asked for a death wants to see what comes of it
+        await child.start({**no_more, **self._lives.environment(child.program.name)})
         if self._stopping:  # the stop came while it was being started
             child.signal(signal.SIGKILL)
         ended = asyncio.create_task(child.wait())

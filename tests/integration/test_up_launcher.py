@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from active_learner.crash_points import VARIABLE as CRASH_AT
 from active_learner.services.child import Program
 from active_learner.services.launcher import Launcher
 from active_learner.services.restarts import End, Policy
@@ -185,6 +186,7 @@ def test_no_orphan_is_left_when_the_launcher_is_killed() -> None:
     script = f"""
 import asyncio, sys
 sys.path.append({str(ROOT)!r})
+from active_learner.crash_points import VARIABLE as CRASH_AT
 from active_learner.services.child import Program
 from active_learner.services.launcher import Launcher
 async def main():
@@ -210,3 +212,11 @@ def test_an_option_of_the_first_start_is_not_given_to_the_second() -> None:
     end, heard, _ = launch(trainer)
     assert end == End(0, "")
     assert [line.strip() for _, line in heard.lines] == ["ready: --accept-rollback", "ready:"]
+
+
+def test_a_crash_point_of_the_environment_is_for_the_first_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a process that is to die at its third answer dies at each third one, until it is given up."""
+    monkeypatch.setenv(CRASH_AT, "any.ready")
+    end, heard, _ = launch(program("a", SERVICE), react=stop_when(1, "ready: "))
+    assert end == End(0, "stopped")
+    assert [note for note in heard.notes if "signal 9" in note] == ["a ended with signal 9; starting it again in 0.1 s"]
