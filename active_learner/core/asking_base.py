@@ -208,13 +208,13 @@ class AskingBase(Machine[Event, Command]):
 
     def _source_here(self, event: SourceHere) -> list[Command]:
         """Its silence counts from now: what it needs to start is not silence."""
-        self.here.source(event.session, ended=False)
+        self.here.source(event.session)
         self.intake.last_new_at = max(self.intake.last_new_at, event.at)
         return []
 
     def _source_gone(self, event: SourceGone) -> list[Command]:
         if event.ended:
-            self.here.source(event.session, ended=True)
+            self.here.source_ended(event.session)
         else:
             self.here.source_left(event.session)
         return []
@@ -238,7 +238,7 @@ class AskingBase(Machine[Event, Command]):
     # --- candidates and scores
 
     def _hear_candidates(self, event: CandidatesHeard) -> list[Command]:
-        self.here.heard_from(event.session)
+        self.here.source(event.session)
         return self.intake.hear(event)
 
     def _hear_scores(self, event: ScoresHeard) -> list[Command]:

@@ -74,7 +74,7 @@ class ScoresRefused:
 
 @dataclass(frozen=True, slots=True)
 class SourceHere:
-    """A source came, or spoke again after it had ended."""
+    """A source came. A repeat changes nothing: all who are here are told again when all rooms are joined."""
 
     session: int
     at: float

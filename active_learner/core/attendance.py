@@ -14,13 +14,13 @@ class Attendance:
         self._sources: dict[int, bool] = {}
         self._evaluator_away_since: float | None = at
 
-    def source(self, session: int, ended: bool) -> None:
-        """It is here; `ended`: it has nothing more to propose."""
-        self._sources[session] = ended
-
-    def heard_from(self, session: int) -> None:
-        """A source spoke: it is here, and if it was not known it has not ended."""
+    def source(self, session: int) -> None:
+        """It came, or spoke, or is told again to be here: if it was not known it has not ended."""
         self._sources.setdefault(session, False)
+
+    def source_ended(self, session: int) -> None:
+        """It is here, and has nothing more to propose."""
+        self._sources[session] = True
 
     def source_left(self, session: int) -> None:
         self._sources.pop(session, None)

@@ -427,10 +427,19 @@ def test_an_ended_source_that_came_again_is_waited_for() -> None:
     one = machine()
     fill(one, 1)
     one.handle(a.SourceGone(SOURCE, True, 0.0))
-    one.handle(a.SourceHere(SOURCE, 0.0))
-    assert one.handle(a.Tick(0.0)) == []
     one.handle(a.SourceGone(SOURCE, False, 0.0))
     assert one.handle(a.Tick(0.0)) == []
+    one.handle(a.SourceHere(SOURCE, 0.0))
+    assert one.handle(a.Tick(0.0)) == []
+
+
+def test_that_a_source_has_ended_is_known_still_when_it_is_told_again_to_be_here() -> None:
+    """As after the last join of a trainer that was started again, behind what the source has said meanwhile."""
+    one = machine()
+    fill(one, 1)
+    one.handle(a.SourceGone(SOURCE, True, 0.0))
+    one.handle(a.SourceHere(SOURCE, 0.0))
+    assert [question.key for question in ask(one)] == [key(1)]
 
 
 def test_a_source_that_falls_silent_is_asked_with_what_there_is() -> None:
