@@ -1,4 +1,4 @@
-"""Processes that stop: how soon the others notice one that hangs (SIGSTOP), and how soon one that is asked to (SIGTERM) has ended.
+"""Processes that stop: how soon another peer is told of one that hangs (SIGSTOP), and how soon one that is asked to (SIGTERM) has ended.
 
 On the digits that ship, while they train: every process as a user starts it, one at a time, and each comes back afterwards.
 """
@@ -54,7 +54,7 @@ def bench(repeats: int = REPEATS) -> Outcome:
 
 
 async def _measured(config: Config, repeats: int) -> tuple[Times, Times]:
-    """Seconds until all others were told, and until the process was gone."""
+    """Seconds until the watcher was told, and until the process was gone."""
     hung: Times = defaultdict(list)
     asked: Times = defaultdict(list)
     async with _running(config) as children:
@@ -112,7 +112,7 @@ async def _running(config: Config) -> AsyncIterator[dict[str, Child]]:
 
 
 async def _started(program: Program) -> Child:
-    """Raises: TimeoutError; RuntimeError when it ends before it is ready."""
+    """Raises: RuntimeError when it is not ready in time, or ends before."""
     child = Child(program, lambda name, line: None)
     await child.start({})
     ended = asyncio.create_task(child.gone())

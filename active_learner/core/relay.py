@@ -172,8 +172,8 @@ class Relay:
         self.flush()
         self._run(self.membership.tick(at))
 
-    def end(self) -> None:
-        """No more will be read."""
+    def close(self) -> None:
+        """No more will be read: what was held back is noted."""
         self._note_closed(0.0)
 
     def flush(self) -> None:

@@ -118,7 +118,7 @@ class Broker(Service):
     async def stop(self) -> None:
         for timer in self._timers.values():
             timer.cancel()
-        self.relay.end()
+        self.relay.close()
         await self._router.close()
         if not self._timers:  # it never came up; why, is said by whoever started it
             return

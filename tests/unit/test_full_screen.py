@@ -20,8 +20,8 @@ from active_learner.core.records import SampleSpec
 from active_learner.oracles.base import Reply
 from active_learner.oracles.full_screen import FullScreen, HeldLogs
 from active_learner.oracles.keys import make_keys
-from active_learner.oracles.player import Player
 from protocol.messages import Action, AnswerReceipt, Question
+from tests.unit.long_sound import LongSound
 
 PATIENCE_S = 60.0
 TABLE = SampleSpec((2,), "float32", 3, "table", ("cat", "cow", "dog"))
@@ -241,26 +241,14 @@ class TestTheScreen:
     def test_what_was_decided_is_not_lost_when_it_is_withdrawn_while_the_sound_ends(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        ending, has_ended = asyncio.Event(), asyncio.Event()
-
-        async def play(_: Player, genome: object) -> None:
-            """Not a sound."""
-
-        async def stop(_: Player) -> None:
-            ending.set()
-            await has_ended.wait()
+        sound = LongSound(monkeypatch)
 
         async def scene(desk: Desk) -> None:
             asking = await desk.asks(question("q1", np.zeros(128, np.uint8), "melody", 6))
             await desk.presses("4")
-            await ending.wait()
-            asking.cancel()
-            await asyncio.sleep(0)
-            has_ended.set()
+            await sound.ends_behind(asking)
             assert bare(await asking) == Reply("q1", Action.ANSWER, 4)
 
-        monkeypatch.setattr(Player, "play", play)
-        monkeypatch.setattr(Player, "stop", stop)
         at(lambda: Desk(MELODY, play="true {}"), scene)
 
 

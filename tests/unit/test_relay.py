@@ -294,8 +294,8 @@ def test_a_member_that_is_found_gone_just_before_the_end_is_named_at_the_end(wir
     wires.dead.add("b")
     wires.relay.tick(1.0)
     assert notes == []
-    wires.relay.end()
-    wires.relay.end()
+    wires.relay.close()
+    wires.relay.close()
     assert len(notes) == 1
 
 

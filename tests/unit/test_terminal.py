@@ -22,6 +22,7 @@ from active_learner.oracles.lines import Lines
 from active_learner.oracles.player import Player
 from active_learner.oracles.terminal import PROMPT, Entry, TerminalOracle, parse
 from protocol.messages import Action, AnswerReceipt, Question
+from tests.unit.long_sound import LongSound
 
 PATIENCE_S = 30.0
 SPEC = SampleSpec((2,), "float32", 6)
@@ -392,27 +393,15 @@ class TestPlaying:
     def test_what_was_decided_is_not_lost_when_it_is_withdrawn_while_the_sound_ends(
         self, person: Person, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        ending, has_ended = asyncio.Event(), asyncio.Event()
-
-        async def play(_: Player, genome: object) -> None:
-            """Not a sound."""
-
-        async def stop(_: Player) -> None:
-            ending.set()
-            await has_ended.wait()
+        sound = LongSound(monkeypatch)
 
         async def scene(oracle: TerminalOracle) -> None:
             asking = asyncio.ensure_future(oracle.ask(question("q"), 0))
             await person.sees(PROMPT)
             person.type("2\n")
-            await ending.wait()
-            asking.cancel()
-            await asyncio.sleep(0)
-            has_ended.set()
+            await sound.ends_behind(asking)
             assert await asking == Reply("q", Action.ANSWER, 2)
 
-        monkeypatch.setattr(Player, "play", play)
-        monkeypatch.setattr(Player, "stop", stop)
         at_terminal(person, scene, spec=MELODY, play="true {}")
 
     def test_each_playing_has_a_file_of_its_own_and_few_are_kept(self, tmp_path: Path) -> None:
