@@ -48,9 +48,8 @@ class CheckpointFolder:
         """Load the newest that is good, if there is one. Damaged ones are told to `report` and left where they are."""
         for step in reversed(self.steps()):
             try:
-                backend.load(self.path(step), "")
+                self._load(backend, step, "")
             except ValueError as error:
-                self._damaged.add(step)
                 report(f"{error}; an older one is taken")
             else:
                 return
@@ -100,11 +99,19 @@ class CheckpointFolder:
                 raise ValueError(f"there is no checkpoint of step {step}")
             self._abandon(step)
             if is_kept:
-                backend.load(self.path(step), run)
+                self._load(backend, step, run)
             else:
                 backend.reset(seed)
             self.era += 1
         return self.steps()
+
+    def _load(self, backend: Backend, step: int, run: str) -> None:
+        """Raises: ValueError, and it counts as damaged: what is whole may be of another network."""
+        try:
+            backend.load(self.path(step), run)
+        except ValueError:
+            self._damaged.add(step)
+            raise
 
     def _look(self, step: int, run: str) -> EngineState:
         """Raises: ValueError, and it counts as damaged from now on."""

@@ -14,6 +14,7 @@ from active_learner.backends.settings import NetworkSettings
 from active_learner.backends.torch_module import TorchBackend
 from active_learner.examples.torch_evaluator import Digits
 from active_learner.examples.torch_networks import digits
+from active_learner.services.checkpoint_folder import CheckpointFolder
 from active_learner.serving import Array, ArrayLike, Arrays, Network
 
 SEED = 5
@@ -176,6 +177,21 @@ def test_a_checkpoint_that_the_network_does_not_take_is_refused_and_changes_noth
         backend.load(tmp_path / "two.safetensors", "run")
     backend.apply(4, gradient(4), False)
     assert (backend.applied, backend.digest()) == (4, reference.digest())
+
+
+def test_one_that_the_network_does_not_take_is_not_offered_again(tmp_path: Path) -> None:
+    """Else a trainer would ask for it for ever."""
+    folder = CheckpointFolder(tmp_path, "network", 3)
+    before, backend = OwnNetwork(Linear(), SEED), OwnNetwork(Momentum(), SEED)
+    train(before, 1, 2)
+    before.save(folder.path(2), "run", 1)
+    train(backend, 1, 3)
+    digest = backend.digest()
+    assert folder.steps() == (2,)
+    with pytest.raises(ValueError, match=r"Momentum.restore failed"):
+        folder.restore(backend, "run", 2, SEED)
+    assert folder.steps() == ()
+    assert (backend.applied, backend.digest()) == (3, digest)
 
 
 @pytest.mark.parametrize("spoil", ["nan", "shape", "other step", "again"])
